@@ -1,0 +1,19 @@
+//! Views of the result model: the table, the failing cells with their evidence, the live display.
+//!
+//! Everything here turns data into text; nothing here decides what is right ([`crate::judge`]) or writes files
+//! ([`crate::results`]). Text that came from a guest passes [`clean`] on its way out, whoever cleaned it before.
+
+pub mod clean;
+pub mod evidence;
+pub mod near;
+pub mod progress;
+pub mod quote;
+pub mod row;
+pub mod table;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+pub use evidence::failures;
+pub use row::{Row, rows};
+pub use table::{Paint, markdown, terminal};
