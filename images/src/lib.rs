@@ -1,0 +1,35 @@
+//! Kernels to boot: where they come from, how they are checked, unpacked and cached, and the initramfs they boot with.
+//!
+//! The only part of the product that touches the network or a compiler. [`Store::resolve`] turns a [`KernelSpec`] into an
+//! [`Image`]; [`Store::modules`] adds modules to it. Nothing here knows QEMU, BPF or a case.
+//!
+//! The way of a stock kernel: [mirror](mirror) → verified index of a suite ([archive](archive)) → kernel packages
+//! ([index](index)) → package ([deb](deb)) → bare kernel ([unwrap](unwrap)) → cache entry ([stock](stock), [image](image)).
+
+mod apt;
+mod archive;
+mod cache;
+mod deb;
+mod error;
+mod event;
+mod format;
+mod http;
+mod image;
+mod index;
+mod local;
+mod mirror;
+mod modules;
+mod release;
+mod spec;
+mod stock;
+mod store;
+mod unwrap;
+mod verify;
+mod version;
+
+pub use error::{Error, Result, size};
+pub use event::{Activity, Event, Progress};
+pub use format::Machine;
+pub use image::{Image, Module, ModuleSet, Provider};
+pub use spec::{DEFAULT_SUITE, KernelSpec};
+pub use store::{DebianNames, Store, StoreOptions, StoredImage, Target};
