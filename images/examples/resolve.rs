@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use images::{DebianNames, Event, KernelSpec, Machine, Store, StoreOptions, Target};
+use images::{AgentTarget, DebianNames, Event, KernelSpec, Machine, Store, StoreOptions, Target};
 
 /// Name, Debian's architecture and flavour, ELF machine, bits: as in the arch files.
 const ARCHES: [(&str, &str, &str, u16, u8); 5] = [
@@ -14,6 +14,22 @@ const ARCHES: [(&str, &str, &str, u16, u8); 5] = [
     ("loongarch64", "loong64", "loong64", 258, 64),
     ("arm32", "armhf", "armmp", 40, 32),
 ];
+
+/// No vector registers in PID 1: early boot may not have them on, and the stubs do not save them.
+const FLAGS: [(&str, &str); 4] = [
+    ("x86_64", "-mgeneral-regs-only"),
+    ("arm64", "-mgeneral-regs-only"),
+    ("riscv64", "-march=rv64imac"),
+    ("riscv64", "-mabi=lp64"),
+];
+
+fn triple(name: &str) -> &str {
+    match name {
+        "arm64" => "aarch64",
+        "arm32" => "armv7",
+        same => same,
+    }
+}
 
 fn main() -> ExitCode {
     match run() {
@@ -43,6 +59,13 @@ fn run() -> Result<(), images::Error> {
         println!("{name}: {} in {:?}: {}", image.key, begun.elapsed(), image.kernel.display());
         println!("  BTF {:?}, boot modules {:?}", image.config("DEBUG_INFO_BTF"), image.boot_modules);
         println!("  {:?}", image.provenance);
+        let begun = Instant::now();
+        let agent = AgentTarget {
+            triple: format!("{}-linux-gnu", triple(name)),
+            flags: FLAGS.iter().filter(|f| f.0 == name).map(|f| f.1.to_owned()).collect(),
+            start: format!("start-{name}.S"),
+        };
+        println!("  initramfs in {:?}: {}", begun.elapsed(), store.initramfs(&image, &agent, &progress)?.display());
         if !modules.is_empty() {
             let names: Vec<_> = modules.iter().map(String::as_str).collect();
             let begun = Instant::now();

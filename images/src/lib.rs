@@ -6,6 +6,7 @@
 //! The way of a stock kernel: [mirror](mirror) → verified index of a suite ([archive](archive)) → kernel packages
 //! ([index](index)) → package ([deb](deb)) → bare kernel ([unwrap](unwrap)) → cache entry ([stock](stock), [image](image)).
 
+mod agent;
 mod apt;
 mod archive;
 mod cache;
@@ -16,6 +17,7 @@ mod format;
 mod http;
 mod image;
 mod index;
+mod initramfs;
 mod local;
 mod mirror;
 mod modules;
@@ -27,6 +29,7 @@ mod unwrap;
 mod verify;
 mod version;
 
+pub use agent::{AgentTarget, Clang, clang};
 pub use error::{Error, Result, size};
 pub use event::{Activity, Event, Progress};
 pub use format::Machine;

@@ -10,17 +10,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use crate::agent::{self, AgentTarget};
 use crate::archive::Archive;
 use crate::cache::{self, Cache};
 use crate::deb::Unpacked;
 use crate::error::{Error, IoContext, Result};
 use crate::event::Progress;
 use crate::format::Machine;
+use crate::http::hex;
 use crate::image::{Image, Manifest, Module, ModuleSet, ModulesFrom, Provider};
 use crate::modules::{self, Extracted, Known};
 use crate::spec::KernelSpec;
-use crate::{local, mirror, stock};
+use crate::{initramfs, local, mirror, stock};
 
 /// How a store is opened.
 #[derive(Debug, Clone, Default)]
@@ -196,6 +199,27 @@ impl Store {
                 extraction.run(&Source::Package(held.insert(unpacked)), wanted)
             }
         }
+    }
+
+    /// The initramfs for an image: the agent as PID 1 and the image's boot modules. Cached by content.
+    pub fn initramfs(&self, image: &Image, target: &AgentTarget, progress: &Progress) -> Result<PathBuf> {
+        let agent = agent::build(&self.cache, target, progress)?;
+        // The agent's file name is the hash of all that went into it, the image's key that of its modules.
+        let mut hash = Sha256::new();
+        hash.update(format!("kfunc initramfs 1\n{}\n", agent.display()));
+        if !image.boot_modules.is_empty() {
+            hash.update(&image.key);
+            image.boot_modules.iter().for_each(|m| hash.update(format!("\n{} {}", m.name, m.size)));
+        }
+        let path = self.cache.root().join("initramfs").join(format!("{}.cpio", &hex(&hash.finalize())[..32]));
+        if fs::metadata(&path).is_ok_and(|m| m.len() > 0) {
+            return Ok(path);
+        }
+        let agent = fs::read(&agent).context("read the agent", agent)?;
+        let modules = image.boot_modules.iter().map(|m| fs::read(&m.path).context("read the module", &m.path));
+        let archive = initramfs::archive(&agent, &modules.collect::<Result<Vec<_>>>()?);
+        self.cache.write(&path, &archive)?;
+        Ok(path)
     }
 
     /// What is in the cache, by arch and release.
