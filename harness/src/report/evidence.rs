@@ -23,7 +23,7 @@ pub fn failures(results: &RunResults, paint: Paint) -> String {
     for (kernel, cell) in failing.iter().take(IN_FULL) {
         out.push('\n');
         let _ = writeln!(out, "{} {}", paint.bad("WRONG"), title(kernel, cell));
-        for line in evidence(&results.command, kernel, cell) {
+        for line in evidence(&results.command, &kernel.arch, &kernel.kernel, cell) {
             let _ = writeln!(out, "  {line}");
         }
     }
@@ -75,11 +75,12 @@ fn outcome(outcome: &Outcome) -> String {
         Outcome::Hang { after_ms } => format!("no end after {after_ms} ms, the guest is alive"),
         Outcome::GuestLost { how } => format!("the guest was lost: {how}"),
         Outcome::Infrastructure { error } => format!("infrastructure: {error}"),
+        Outcome::NotRun { reason } => format!("not run: {reason}"),
     }
 }
 
 /// The lines beneath the headline, and the headline as the first.
-pub fn evidence(command: &[String], kernel: &KernelResults, cell: &Cell) -> Vec<String> {
+pub fn evidence(command: &[String], arch: &str, kernel: &str, cell: &Cell) -> Vec<String> {
     let seen = &cell.observation;
     let mut out = vec![headline(cell)];
     let mut place = String::new();
@@ -119,7 +120,7 @@ pub fn evidence(command: &[String], kernel: &KernelResults, cell: &Cell) -> Vec<
     block(&mut out, "verifier log", &clean::lines(&seen.verifier_log));
     let console: Vec<String> = seen.console.iter().map(|line| clean::line(line)).collect();
     block(&mut out, "console", &console);
-    out.push(format!("again: {}", again(command, kernel, cell)));
+    out.push(format!("again: {}", again(command, arch, kernel, cell)));
     out
 }
 
@@ -141,8 +142,8 @@ const KEPT_WITH_VALUE: [&str; 5] = ["--arch-file", "--mirror", "--cache-dir", "-
 const KEPT: [&str; 1] = ["--offline"];
 
 /// The command that runs this cell alone.
-pub fn again(command: &[String], kernel: &KernelResults, cell: &Cell) -> String {
-    let mut words: Vec<&str> = vec!["cargo", "kfunc", "run", "--arch", &kernel.arch, "--kernel", &kernel.kernel];
+pub fn again(command: &[String], arch: &str, kernel: &str, cell: &Cell) -> String {
+    let mut words: Vec<&str> = vec!["cargo", "kfunc", "run", "--arch", arch, "--kernel", kernel];
     let mut typed = command.iter();
     while let Some(word) = typed.next() {
         let name = word.split('=').next().unwrap_or(word);
@@ -199,11 +200,10 @@ WRONG riscv64::stock::strings::strchr (7.2.12+deb14-riscv64)
 
     #[test]
     fn the_command_keeps_where_kernels_come_from() {
-        let results = fixture::five();
         let typed = ["run", "--mirror", "http://mirror.example/debian", "--jobs", "2", "--accel=tcg", "--offline", "x"];
         let typed: Vec<String> = typed.map(str::to_owned).to_vec();
         assert_eq!(
-            again(&typed, &results.kernels[3], &fixture::wrong()),
+            again(&typed, "riscv64", "stock:testing", &fixture::wrong()),
             "cargo kfunc run --arch riscv64 --kernel stock:testing --mirror http://mirror.example/debian --accel=tcg \
              --offline --suite stock --exact stock::strings::strchr"
         );
@@ -229,7 +229,7 @@ WRONG riscv64::stock::strings::strchr (7.2.12+deb14-riscv64)
     fn long_logs_show_their_end() {
         let mut cell = fixture::wrong();
         cell.observation.verifier_log = (0..100).map(|n| format!("line {n}\n")).collect();
-        let lines = evidence(&[], &fixture::five().kernels[3], &cell);
+        let lines = evidence(&[], "riscv64", "stock:testing", &cell);
         assert!(lines.iter().any(|line| line == "verifier log, last 12 of 100 lines:"));
         assert!(lines.iter().any(|line| line == "  line 99") && !lines.iter().any(|line| line == "  line 87"));
     }

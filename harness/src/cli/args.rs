@@ -1,0 +1,251 @@
+//! The command line as typed. [`super::meant`] says what it means.
+
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit;
+
+const EXAMPLES: &str = "\
+Examples:
+  kfunc run                                        every arch that runs here
+  kfunc run --arch riscv64,arm64 --kernel stock:trixie
+  kfunc run --arch riscv64 strings::               cases whose name contains `strings::`
+  kfunc run --json - >run.json                     results as JSON on standard output
+  kfunc table --format markdown                    the newest saved run as a Markdown table
+  kfunc list cases | head
+  kfunc doctor                                     what is missing here, and how to get it";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  kfunc run --list                                 what would be run
+  kfunc run --arch x86_64 --kernel stock:bookworm --kernel stock:trixie
+  kfunc run --arch riscv64 --exact stock::strings::strchr
+  kfunc run --suite probe,control --offline --accel tcg
+  kfunc run --arch-file my.toml --arch myarch
+
+Results are saved beneath $XDG_STATE_HOME/kfunc-conformance (or ~/.local/state/kfunc-conformance) as JSON; `kfunc table`
+shows the newest.";
+
+/// Does `bpf_jit_supports_kfunc_call()` tell the truth? Boots kernels of many architectures, lets BPF programs call
+/// kfuncs there, and compares what came back.
+#[derive(Debug, Parser)]
+#[command(name = "kfunc", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::explain()))]
+#[command(infer_subcommands = false, disable_help_subcommand = false, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Boot kernels, run cases, print the table and every failing cell with its evidence
+    #[command(after_help = RUN_EXAMPLES, after_long_help = format!("{RUN_EXAMPLES}\n\n{}", exit::explain()))]
+    Run(RunArgs),
+    /// Show a saved run as a table
+    Table(TableArgs),
+    /// Show what there is: arches, suites, cases or kernels
+    List(ListArgs),
+    /// Show or tidy the cache of kernels
+    Images(ImagesArgs),
+    /// Check that everything a run needs is here; print the install command for what is not
+    Doctor(DoctorArgs),
+    /// Explain the exit codes
+    #[command(long_about = format!("Explain the exit codes\n\n{}", exit::explain()))]
+    ExitCodes,
+}
+
+/// Which kernels and cases. Shared with the conformance tests, which split these flags off before libtest-mimic sees
+/// the rest.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SelectArgs {
+    /// Arches, comma-separated or repeated [default: every one that runs here without building a kernel]
+    #[arg(long, value_name = "ARCH", value_delimiter = ',', env = "KFUNC_ARCH", hide_env_values = true)]
+    pub arch: Vec<String>,
+    /// Kernels: `stock`, `stock:SUITE`, `stock:SUITE/VERSION` or a path [default: stock]
+    #[arg(long, value_name = "SPEC", value_delimiter = ',', env = "KFUNC_KERNEL", hide_env_values = true)]
+    pub kernel: Vec<String>,
+    /// Suites, comma-separated or repeated [default: probe,control,stock]
+    #[arg(long, value_name = "SUITE", value_delimiter = ',', env = "KFUNC_SUITE", hide_env_values = true)]
+    pub suite: Vec<String>,
+    /// An arch file of your own (see harness/arch/*.toml); may be repeated
+    #[arg(long, value_name = "FILE", env = "KFUNC_ARCH_FILE", hide_env_values = true)]
+    pub arch_file: Vec<PathBuf>,
+}
+
+/// How guests run and where kernels come from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct HostArgs {
+    /// How processors run: `auto` uses KVM where a guest has proved that it works
+    #[arg(long, value_name = "HOW", value_enum, default_value_t, env = "KFUNC_ACCEL", hide_env_values = true)]
+    pub accel: AccelArg,
+    /// Debian mirror, the directory above dists/ and pool/ [default: from this machine's apt configuration]
+    #[arg(long, value_name = "URL", env = "KFUNC_MIRROR", hide_env_values = true)]
+    pub mirror: Option<String>,
+    /// Use the cache only
+    #[arg(long, env = "KFUNC_OFFLINE", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    pub offline: bool,
+    /// Ask the mirror again even if its index was fetched lately
+    #[arg(long, conflicts_with = "offline")]
+    pub refresh: bool,
+    /// Image cache [default: $XDG_CACHE_HOME/kfunc-conformance]
+    #[arg(long, value_name = "DIR", env = "KFUNC_CACHE_DIR", hide_env_values = true)]
+    pub cache_dir: Option<PathBuf>,
+    /// Guests at a time [default: as processors and memory allow]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), env = "KFUNC_JOBS")]
+    #[arg(hide_env_values = true)]
+    pub jobs: Option<u16>,
+    /// QEMU program to use instead of the arch file's; needs exactly one arch
+    #[arg(long, value_name = "PROGRAM")]
+    pub qemu: Option<PathBuf>,
+    /// Keep every guest's whole console in this directory
+    #[arg(long, value_name = "DIR")]
+    pub keep_console: Option<PathBuf>,
+}
+
+/// `--accel`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum AccelArg {
+    /// KVM where it is proved to work, else emulation
+    #[default]
+    Auto,
+    /// Emulation
+    Tcg,
+    /// KVM or fail
+    Kvm,
+}
+
+/// `kfunc run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Only cases whose name (suite::case) contains one of these
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// Which kernels and cases.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// FILTER and --skip are whole names
+    #[arg(long)]
+    pub exact: bool,
+    /// Leave out cases whose name contains this; may be repeated
+    #[arg(long, value_name = "FILTER")]
+    pub skip: Vec<String>,
+    /// How and from where.
+    #[command(flatten)]
+    pub host: HostArgs,
+    /// Save the results here instead of the state directory; `-` is standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "list")]
+    pub json: Option<PathBuf>,
+    /// Print what would be run and stop
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// `kfunc table`.
+#[derive(Debug, Args)]
+pub struct TableArgs {
+    /// A results file; `-` is standard input [default: the newest saved run]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Form of the table
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Also show every failing cell with its evidence (terminal form only)
+    #[arg(long)]
+    pub failures: bool,
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people, at most 100 columns wide
+    #[default]
+    Terminal,
+    /// For pages
+    Markdown,
+    /// For programs
+    Json,
+}
+
+/// `kfunc list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list
+    #[arg(value_enum, default_value_t)]
+    pub what: Listed,
+    /// Only cases of these suites
+    #[arg(long, value_name = "SUITE", value_delimiter = ',')]
+    pub suite: Vec<String>,
+    /// An arch file of your own; may be repeated
+    #[arg(long, value_name = "FILE", env = "KFUNC_ARCH_FILE", hide_env_values = true)]
+    pub arch_file: Vec<PathBuf>,
+    /// Image cache, for `kernels`
+    #[arg(long, value_name = "DIR", env = "KFUNC_CACHE_DIR", hide_env_values = true)]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    /// Architectures and their QEMU programs
+    #[default]
+    Arches,
+    /// Suites and how many cases they have
+    Suites,
+    /// Every case, where it is written, what it calls
+    Cases,
+    /// What --kernel takes, and the kernels in the cache
+    Kernels,
+}
+
+/// `kfunc images`.
+#[derive(Debug, Args)]
+pub struct ImagesArgs {
+    /// Image cache [default: $XDG_CACHE_HOME/kfunc-conformance]
+    #[arg(long, value_name = "DIR", env = "KFUNC_CACHE_DIR", hide_env_values = true, global = true)]
+    pub cache_dir: Option<PathBuf>,
+    /// What to do with it
+    #[command(subcommand)]
+    pub command: Option<ImagesCommand>,
+}
+
+/// `kfunc images …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ImagesCommand {
+    /// Show the kernels in the cache [default]
+    List,
+    /// Print the cache's directory
+    Path,
+    /// Delete kernels; a run fetches again what it needs
+    Prune {
+        /// Keys as `kfunc images list` shows them, or their beginnings
+        #[arg(value_name = "KEY", required_unless_present = "all")]
+        keys: Vec<String>,
+        /// Delete everything in the cache
+        #[arg(long, conflicts_with = "keys")]
+        all: bool,
+    },
+}
+
+/// `kfunc doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Check only what these arches need
+    #[arg(long, value_name = "ARCH", value_delimiter = ',', env = "KFUNC_ARCH", hide_env_values = true)]
+    pub arch: Vec<String>,
+    /// An arch file of your own; may be repeated
+    #[arg(long, value_name = "FILE", env = "KFUNC_ARCH_FILE", hide_env_values = true)]
+    pub arch_file: Vec<PathBuf>,
+    /// Debian mirror to ask instead of the one in this machine's apt configuration
+    #[arg(long, value_name = "URL", env = "KFUNC_MIRROR", hide_env_values = true)]
+    pub mirror: Option<String>,
+    /// Do not ask the mirror
+    #[arg(long, env = "KFUNC_OFFLINE", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    pub offline: bool,
+    /// Image cache
+    #[arg(long, value_name = "DIR", env = "KFUNC_CACHE_DIR", hide_env_values = true)]
+    pub cache_dir: Option<PathBuf>,
+}

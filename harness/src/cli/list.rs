@@ -1,0 +1,85 @@
+//! `kfunc list`.
+
+use super::args::{ListArgs, Listed};
+use super::error::Error;
+use super::{engine, images, out};
+use crate::report::near;
+
+/// Shows what there is, one thing a line.
+pub fn list(args: &ListArgs) -> Result<(), Error> {
+    let catalog = engine::catalog(&args.arch_file)?;
+    for suite in &args.suite {
+        let known = engine::suites(&catalog);
+        if !known.iter().any(|(name, _)| name == suite) {
+            let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(Error::Usage(format!(
+                "unknown suite `{suite}`; known are {}{}",
+                names.join(", "),
+                near::did_you_mean(suite, names.iter().copied())
+            )));
+        }
+    }
+    let text = match args.what {
+        Listed::Arches => columns(
+            engine::arches(&catalog).iter().map(|(name, qemu, file)| vec![name.clone(), qemu.clone(), file.clone()]),
+        ),
+        Listed::Suites => {
+            columns(engine::suites(&catalog).iter().map(|(name, cases)| vec![name.clone(), format!("{cases} cases")]))
+        }
+        Listed::Cases => columns(
+            engine::cases(&catalog)
+                .into_iter()
+                .filter(|case| args.suite.is_empty() || args.suite.contains(&case.suite))
+                .map(|case| {
+                    let at = case.location.map(|at| format!("{}:{}", at.file, at.line)).unwrap_or_default();
+                    vec![format!("{}::{}", case.suite, case.name), at, case.kfuncs.join(" ")]
+                }),
+        ),
+        Listed::Kernels => {
+            let mut text = columns(
+                [
+                    ["stock", "the newest kernel of Debian testing"],
+                    ["stock:SUITE", "the newest of a suite: stable, testing, unstable, trixie, bookworm, …"],
+                    ["stock:SUITE/VERSION", "of that version: stock:trixie/6.12"],
+                    ["PATH", "a kernel of your own"],
+                ]
+                .map(|row| row.map(str::to_owned).to_vec()),
+            );
+            let cached = images::listing(args.cache_dir.clone())?;
+            if !cached.is_empty() {
+                text.push_str("\nin the cache:\n");
+                text.push_str(&cached);
+            }
+            text
+        }
+    };
+    out::stdout(&text)
+}
+
+/// Left-aligned columns, two spaces apart, nothing at the end of a line.
+pub fn columns(rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count)
+        .map(|at| rows.iter().filter_map(|row| row.get(at)).map(|c| c.chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut out = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:<width$}  "));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn columns_line_up() {
+        let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), String::new()]];
+        assert_eq!(super::columns(rows), "a     b\nlong\n");
+    }
+}

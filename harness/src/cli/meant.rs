@@ -1,0 +1,94 @@
+//! What the command line means: typed arguments become a selection and options. Pure.
+
+use std::path::PathBuf;
+
+use super::args::{AccelArg, HostArgs, RunArgs, SelectArgs};
+use crate::plan::Selection;
+use crate::run::{Accel, Options};
+
+/// What `kfunc run` is to do.
+#[derive(Debug)]
+pub struct Run {
+    /// Which kernels and cases.
+    pub selection: Selection,
+    /// How and from where.
+    pub options: Options,
+    /// Where the results go.
+    pub save: Save,
+    /// Print the plan only.
+    pub list: bool,
+}
+
+/// Where results go.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Save {
+    /// The user's state directory.
+    StateDir,
+    /// A file.
+    File(PathBuf),
+    /// Standard output, and nothing else there.
+    Stdout,
+}
+
+/// What `kfunc run` was asked.
+pub fn run(typed: RunArgs, command: Vec<String>) -> Run {
+    let save = match typed.json {
+        None => Save::StateDir,
+        Some(path) if path.as_os_str() == "-" => Save::Stdout,
+        Some(path) => Save::File(path),
+    };
+    let selection = Selection {
+        filters: present(typed.filters),
+        exact: typed.exact,
+        skip: present(typed.skip),
+        ..selection(typed.select)
+    };
+    Run { selection, options: options(typed.host, command), save, list: typed.list }
+}
+
+/// The selection without name filters.
+pub fn selection(typed: SelectArgs) -> Selection {
+    let kernels = unique(present(typed.kernel));
+    Selection {
+        arches: unique(present(typed.arch)),
+        arch_files: typed.arch_file,
+        kernels: if kernels.is_empty() { vec!["stock".into()] } else { kernels },
+        suites: unique(present(typed.suite)),
+        ..Selection::default()
+    }
+}
+
+/// The options of the engine.
+pub fn options(typed: HostArgs, command: Vec<String>) -> Options {
+    Options {
+        mirror: typed.mirror.filter(|mirror| !mirror.is_empty()),
+        cache_dir: typed.cache_dir.filter(|dir| !dir.as_os_str().is_empty()),
+        offline: typed.offline,
+        refresh: typed.refresh,
+        accel: match typed.accel {
+            AccelArg::Auto => Accel::Auto,
+            AccelArg::Tcg => Accel::Tcg,
+            AccelArg::Kvm => Accel::Kvm,
+        },
+        jobs: typed.jobs.map(usize::from),
+        qemu: typed.qemu,
+        keep_console: typed.keep_console,
+        command,
+    }
+}
+
+/// An empty element comes from `--arch a,` or an empty environment variable and asks for nothing.
+fn present(list: Vec<String>) -> Vec<String> {
+    list.into_iter().map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
+}
+
+/// Naming a thing twice asks for it once.
+fn unique(list: Vec<String>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::with_capacity(list.len());
+    for one in list {
+        if !out.contains(&one) {
+            out.push(one);
+        }
+    }
+    out
+}

@@ -1,0 +1,67 @@
+//! `kfunc run`.
+
+use super::args::RunArgs;
+use super::error::Error;
+use super::meant::{self, Save};
+use super::{engine, exit, out};
+use crate::model::RunResults;
+use crate::report::progress::Progress;
+use crate::report::{self, quote};
+use crate::results;
+
+/// Plans, runs, saves, reports; gives the exit code.
+pub fn run(typed: RunArgs, command: Vec<String>) -> Result<u8, Error> {
+    let asked = meant::run(typed, command);
+    let catalog = engine::catalog(&asked.selection.arch_files)?;
+    let plan = engine::plan(&asked.selection, &catalog)?;
+    if asked.list {
+        return out::stdout(&engine::plan_text(&plan)).map(|()| exit::OK);
+    }
+    // Where results go is settled before minutes are spent on having some.
+    let dir = match &asked.save {
+        Save::StateDir => Some(results::default_dir()?),
+        Save::File(_) | Save::Stdout => None,
+    };
+    let progress = Progress::to_stderr();
+    let done = engine::run(&plan, &asked.options, &|event| progress.event(&event));
+    progress.finish();
+    let results = done?;
+
+    // First saved, then shown: a reader of the table that goes away loses nothing.
+    let (human_on_stderr, saved) = match (&asked.save, dir) {
+        (Save::Stdout, _) => {
+            out::stdout(&results::to_text(&results)?)?;
+            (true, None)
+        }
+        (Save::File(path), _) => {
+            results::write_atomically(path, results::to_text(&results)?.as_bytes())?;
+            (false, Some(path.clone()))
+        }
+        (Save::StateDir, Some(dir)) => (false, Some(results::save(&results, &dir)?)),
+        (Save::StateDir, None) => (false, None),
+    };
+    let mut text = human(&results, human_on_stderr);
+    if let Some(path) = saved {
+        text.push_str(&format!("saved: {}\n", quote::word(&path.to_string_lossy())));
+    }
+    if human_on_stderr {
+        out::stderr(&text);
+    } else {
+        match out::stdout(&text) {
+            // The run is over and saved; its result is not lost with its reader.
+            Ok(()) | Err(Error::BrokenPipe) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(exit::of_run(&results))
+}
+
+/// Table, failing cells, time.
+fn human(results: &RunResults, to_stderr: bool) -> String {
+    let paint = out::paint(to_stderr);
+    let mut text = report::terminal(results, paint);
+    text.push_str(&report::failures(results, paint));
+    let seconds = results.duration_ms / 100;
+    text.push_str(&format!("\n{}.{} s; ", seconds / 10, seconds % 10));
+    text
+}

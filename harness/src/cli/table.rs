@@ -1,0 +1,35 @@
+//! `kfunc table`.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::args::{Format, TableArgs};
+use super::error::Error;
+use super::out;
+use crate::report;
+use crate::results;
+
+/// Shows a saved run.
+pub fn table(args: &TableArgs) -> Result<(), Error> {
+    let results = match &args.file {
+        Some(path) if path.as_os_str() == "-" => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| Error::Infrastructure(format!("cannot read standard input: {error}")))?;
+            results::from_text(&text, Path::new("standard input"))?
+        }
+        Some(path) => results::load(path)?,
+        None => results::load(&results::newest(&results::default_dir()?)?)?,
+    };
+    let paint = out::paint(false);
+    let mut text = match args.format {
+        Format::Terminal => report::terminal(&results, paint),
+        Format::Markdown => report::markdown(&results),
+        Format::Json => report::table::json(&results).map_err(|e| Error::Infrastructure(e.to_string()))?,
+    };
+    if args.failures && args.format == Format::Terminal {
+        text.push_str(&report::failures(&results, paint));
+    }
+    out::stdout(&text)
+}

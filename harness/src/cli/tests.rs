@@ -1,0 +1,75 @@
+//! Whole command lines, as far as they go without a guest.
+
+use clap::{CommandFactory, Parser};
+
+use super::args::{AccelArg, Cli, Command};
+use super::meant::{self, Save};
+use super::{exit, of};
+
+fn parse(line: &str) -> Cli {
+    Cli::try_parse_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+fn refused(line: &str) -> String {
+    Cli::try_parse_from(line.split_whitespace()).expect_err("it must be refused").to_string()
+}
+
+fn code(line: &str) -> u8 {
+    of(line.split_whitespace().map(Into::into).collect())
+}
+
+#[test]
+fn the_parser_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn a_run_as_typed_is_a_run_as_meant() {
+    let line = "kfunc run --arch riscv64,arm64 --arch riscv64 --kernel stock:trixie --suite probe, --skip x strings:: \
+                --accel tcg --jobs 2 --json -";
+    let Command::Run(typed) = parse(line).command else { panic!("it is `run`") };
+    assert_eq!(typed.host.accel, AccelArg::Tcg);
+    let run = meant::run(typed, vec!["run".into()]);
+    assert_eq!(run.selection.arches, ["riscv64", "arm64"]);
+    assert_eq!(run.selection.kernels, ["stock:trixie"]);
+    assert_eq!(run.selection.suites, ["probe"]);
+    assert_eq!(
+        (run.selection.filters.as_slice(), run.selection.skip.as_slice()),
+        (&["strings::".to_owned()][..], &["x".to_owned()][..])
+    );
+    assert_eq!((run.options.jobs, run.save, run.list), (Some(2), Save::Stdout, false));
+}
+
+#[test]
+fn a_bare_run_means_the_default() {
+    let Command::Run(typed) = parse("kfunc run").command else { panic!("it is `run`") };
+    let run = meant::run(typed, Vec::new());
+    assert_eq!(run.selection.kernels, ["stock"]);
+    assert!(run.selection.arches.is_empty() && run.selection.suites.is_empty() && run.selection.filters.is_empty());
+    assert_eq!(run.save, Save::StateDir);
+}
+
+#[test]
+fn wrong_arguments_are_usage_errors() {
+    assert!(refused("kfunc rum").contains("'run'"), "a near subcommand is offered");
+    assert!(refused("kfunc run --arhc x").contains("'--arch'"), "a near flag is offered");
+    assert!(refused("kfunc run --accel kwm").contains("kvm"));
+    assert!(refused("kfunc run --jobs 0").contains("1..=256"));
+    assert!(refused("kfunc run --list --json x").contains("cannot be used with"));
+    assert!(refused("kfunc run --offline --refresh").contains("cannot be used with"));
+    for line in ["kfunc", "kfunc rum", "kfunc run --jobs many", "kfunc images prune", "kfunc table --format pdf"] {
+        assert_eq!(code(line), exit::USAGE, "{line}");
+    }
+}
+
+#[test]
+fn the_long_help_has_examples_and_exit_codes() {
+    let help = refused("kfunc run --help");
+    assert!(help.contains("Examples:") && help.contains("kfunc run --list"), "{help}");
+    for topic in ["kfunc help exit-codes", "kfunc --help", "kfunc run --help"] {
+        let help = refused(topic);
+        for (code, name, _) in exit::TABLE {
+            assert!(help.contains(&format!("{code:>3}  {name}")), "{topic} lacks {code}:\n{help}");
+        }
+    }
+}
