@@ -97,7 +97,7 @@ int own_callback(void *ctx)
 }
 
 SEC("tc")
-__description("thrown with the whole frame and r6 to r9 in use, then run again: the caller's registers are intact")
+__description("thrown out of a sub-program while the main program keeps values across it")
 __since("6.7")
 __input(0, 0x21) __input(1, 0x1122334455667788)
 __success __retval(0x22)

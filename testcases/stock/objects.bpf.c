@@ -17,7 +17,10 @@ struct counter {
 	u64 value;
 };
 
-struct bpf_cpumask;
+/* A kptr must point to a complete type; what is in it does not matter. */
+struct bpf_cpumask {
+	u32 usage;
+};
 struct cpumask;
 
 extern void *bpf_obj_new_impl(u64 local_type_id, void *meta) __ksym;

@@ -1,0 +1,62 @@
+//! Embeds every case, header and expectation, so that an installed binary has them.
+//!
+//! The list is made from the directories, so a new `stock/*.bpf.c` cannot be forgotten; and a file that is neither a
+//! case nor known stops the build, so a misspelt name cannot remove one.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// Suites whose cases are C files, in the order they are listed.
+const SUITES: [&str; 2] = ["stock", "control"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let mut code = String::from("/// Every case file, by suite and name.\nstatic FILES: &[Source] = &[\n");
+    for suite in SUITES {
+        for (name, path) in files(&root.join(suite), ".bpf.c")? {
+            writeln!(
+                code,
+                "    Source {{ suite: {suite:?}, module: {name:?}, path: \"testcases/{suite}/{name}.bpf.c\", \
+                 text: include_str!({path:?}) }},"
+            )?;
+        }
+    }
+    code.push_str("];\n/// Every header.\nstatic HEADER_FILES: &[Header] = &[\n");
+    for (name, path) in files(&root.join("include"), ".h")? {
+        writeln!(code, "    Header {{ name: \"{name}.h\", text: include_str!({path:?}) }},")?;
+    }
+    code.push_str("];\n");
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("files.rs"), code)?;
+    Ok(())
+}
+
+/// The files of a directory, sorted: (name without suffix, path).
+fn files(dir: &Path, suffix: &str) -> Result<Vec<(String, PathBuf)>, Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", dir.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|e| format!("cannot list {}: {e}", dir.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        // Editors leave hidden files and backups behind.
+        if name.starts_with('.') || name.ends_with('~') {
+            continue;
+        }
+        let Some(stem) = name.strip_suffix(suffix).filter(|s| is_module_name(s)) else {
+            return Err(format!("{}: expected a name such as my_topic{suffix}", path.display()).into());
+        };
+        println!("cargo::rerun-if-changed={}", path.display());
+        found.push((stem.to_owned(), path));
+    }
+    if found.is_empty() {
+        return Err(format!("{} has no *{suffix} in it", dir.display()).into());
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A file's name is part of the names of its cases: `stock::my_topic::my_case`.
+fn is_module_name(stem: &str) -> bool {
+    !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
