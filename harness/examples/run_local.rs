@@ -44,7 +44,7 @@ fn run() -> Result<bool, Failure> {
         let mut kernel = KernelTypes { vmlinux: vmlinux.clone(), modules: Vec::new() };
         if let (Some(base), Ok(says)) = (&vmlinux, &program.annotations) {
             for module in bpf::read_modules(&mut sys, base, &says.modules)? {
-                kernel.modules.push(module.map_err(|(name, error)| format!("BTF of module {name}: {error}"))?);
+                kernel.modules.push(module?);
             }
         }
         good &= case(&mut sys, &object, program, &kernel, flags.iter().any(|f| f == "-v"))?;

@@ -9,6 +9,8 @@ use crate::model::Location;
 pub const INPUTS: u32 = 8;
 /// See [`INPUTS`].
 pub const OBSERVED: u32 = 16;
+/// What every slot of `observed[]` holds before the run (`KFUNC_UNSET`): one that was never stored to is no result.
+pub const UNSET: u64 = 0xa5a5_a5a5_a5a5_a5a5;
 
 /// What must happen to the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub enum ObserveValue {
     Number(u64),
     /// A null pointer (`NULL`).
     Null,
-    /// A pointer that is not null (`VALID`).
+    /// A pointer that is not null (`VALID`), and was stored at all.
     Valid,
 }
 
@@ -304,6 +306,9 @@ fn once<T>(place: &mut Option<T>, value: T) -> Result<(), String> {
 fn number(text: &str) -> Result<i128, String> {
     let bad = || format!("\"{text}\" is no decimal or hexadecimal number");
     let mut body = text.trim();
+    if let Some(character) = body.strip_prefix('\'').and_then(|b| b.strip_suffix('\'')) {
+        return character_constant(character).ok_or_else(|| format!("{text} is no character constant"));
+    }
     while let Some(inner) = body.strip_prefix('(').and_then(|b| b.strip_suffix(')')) {
         body = inner.trim();
     }
@@ -325,6 +330,22 @@ fn number(text: &str) -> Result<i128, String> {
     }
     let value = i128::from(u64::from_str_radix(digits, radix).map_err(|_| bad())?);
     Ok(if negative { -value } else { value })
+}
+
+/// What stands between the quotes of a C character constant. ASCII only: above 127 the sign of `char` would matter.
+fn character_constant(text: &str) -> Option<i128> {
+    let byte = match text.as_bytes() {
+        [b'\\', escaped] => match escaped {
+            b'0' => 0,
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'\\' | b'\'' | b'"' => *escaped,
+            _ => return None,
+        },
+        [plain] if plain.is_ascii_graphic() || *plain == b' ' => *plain,
+        _ => return None,
+    };
+    Some(i128::from(byte))
 }
 
 /// A number as the bits of an integer of `width` bits: what fits as signed or as unsigned.
@@ -451,7 +472,7 @@ impl Observe {
         match self.value {
             ObserveValue::Number(value) => self.ty.mask(value) == self.ty.mask(slot),
             ObserveValue::Null => slot == 0,
-            ObserveValue::Valid => slot != 0,
+            ObserveValue::Valid => slot != 0 && slot != UNSET,
         }
     }
 

@@ -38,6 +38,7 @@ fn everything_at_once() {
     assert!(got.observes[1].holds(0x1_ffff_ffde), "only the low 32 bits count");
     assert!(!got.observes[1].holds(0x22));
     assert!(got.observes[0].holds(1) && !got.observes[0].holds(0));
+    assert!(!got.observes[0].holds(UNSET), "a slot that was never written is no pointer");
 }
 
 #[test]
@@ -103,6 +104,8 @@ fn numbers_have_the_bits_c_gives_them() {
     assert_eq!(bits("(-2)", 64).unwrap(), u64::MAX - 1);
     assert_eq!(bits("0xFFu", 8).unwrap(), 0xff);
     assert_eq!(bits("-128", 8).unwrap() as u8, 0x80);
+    assert_eq!((bits("'n'", 64), bits("'\\n'", 64), bits("'\\''", 8)), (Ok(110), Ok(10), Ok(39)));
+    assert!(bits("'ab'", 64).is_err() && bits("'", 64).is_err() && bits("''", 64).is_err());
     assert!(bits("-129", 8).is_err());
     assert!(bits("0x", 8).is_err() && bits("", 8).is_err() && bits("--1", 8).is_err() && bits("1ulll", 8).is_err());
 }

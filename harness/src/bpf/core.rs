@@ -199,7 +199,7 @@ fn parse(btf: &Btf, type_id: u32, path: &str, kind: RelocKind) -> Option<Spec> {
         let ty = btf.resolve(spec.field)?;
         if ty.kind.is_composite() {
             let member = ty.members().nth(index as usize)?;
-            spec.bit_offset += u64::from(member.bit_offset);
+            spec.bit_offset = spec.bit_offset.checked_add(u64::from(member.bit_offset))?;
             spec.bit_size = member.bit_size;
             spec.field = member.type_id;
             let name = btf.string(member.name_off);
@@ -372,6 +372,8 @@ fn compute(
                 }
                 RelocKind::FieldByteSize => plain(place.size),
                 RelocKind::FieldSigned => plain(u64::from(signed(kernel, found.field))),
+                // Shifts bring a number to the top of a register: larger things have none.
+                RelocKind::FieldLshift | RelocKind::FieldRshift if place.size > 8 => Ok(None),
                 RelocKind::FieldLshift => plain(match target.endian {
                     Endian::Little => 64 - (place.bit + place.bits),
                     Endian::Big => (8 - place.size) * 8 + place.bit,

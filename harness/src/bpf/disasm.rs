@@ -162,3 +162,46 @@ fn offset(insn: &Insn) -> String {
 fn unknown(insn: &Insn) -> String {
     format!("BUG_{:02x}", insn.code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::insn::{Alu, Cond, Reg, Size};
+    use super::*;
+
+    /// The right-hand sides are lines of verifier logs (6.18).
+    #[test]
+    fn as_the_verifier_prints_it() {
+        let name = |id: i32, _: i16| (id == 63688).then(|| "bpf_cpumask_create".to_string());
+        for (insn, text) in [
+            (Insn::store(Size::W, Reg::R10, -4, Reg::R1), "(63) *(u32 *)(r10 -4) = r1"),
+            (Insn::mov(Reg::R2, Reg::R10), "(bf) r2 = r10"),
+            (Insn::alu_imm(Alu::Add, Reg::R2, -4), "(07) r2 += -4"),
+            (Insn::call_kfunc(63688, 0), "(85) call bpf_cpumask_create#63688"),
+            (Insn::call_kfunc(1, 1), "(85) call kernel-function#1"),
+            (Insn::mov32_imm(Reg::R0, -1), "(b4) w0 = -1"),
+            (Insn::jump_if_imm(Cond::Eq, Reg::R6, 0, 40), "(15) if r6 == 0x0 goto pc+40"),
+            (Insn::jump_if(Cond::Sle, Reg::R6, Reg::R1, -3), "(dd) if r6 s<= r1 goto pc-3"),
+            (Insn::call_local(5), "(85) call pc+5"),
+            (Insn::store_imm(Size::Dw, Reg::R10, -8, 7), "(7a) *(u64 *)(r10 -8) = 7"),
+            (Insn::load(Size::B, Reg::R1, Reg::R2, 3), "(71) r1 = *(u8 *)(r2 +3)"),
+            (Insn::exit(), "(95) exit"),
+        ] {
+            assert_eq!(instruction(&insn, None, &name), text);
+        }
+    }
+
+    #[test]
+    fn programs_are_numbered_by_slot() {
+        let mut insns = Insn::ld_imm64(Reg::R1, 0x1_0000_0002).to_vec();
+        insns.push(Insn::exit());
+        assert_eq!(disassemble(&insns, |_, _| None), "0: (18) r1 = 0x100000002\n2: (95) exit\n");
+    }
+
+    #[test]
+    fn nonsense_is_printed_not_refused() {
+        for code in 0..=255 {
+            let insn = Insn { code, dst: 15, src: 15, off: i16::MIN, imm: i32::MIN };
+            assert!(instruction(&insn, Some(-1), &|_, _| None).starts_with(&format!("({code:02x}) ")));
+        }
+    }
+}

@@ -277,3 +277,31 @@ impl Insn {
         Self::new(EXIT, 0, 0, 0, 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_byte_orders_as_the_kernel_has_them() {
+        // r2 = *(u64 *)(r10 -8): struct bpf_insn, whose register fields swap nibbles on big endian.
+        let insn = Insn::load(Size::Dw, Reg::R2, Reg::R10, -8);
+        let mut little = Vec::new();
+        insn.encode(Endian::Little, &mut little);
+        assert_eq!(little, [0x79, 0xa2, 0xf8, 0xff, 0, 0, 0, 0]);
+        let mut big = Vec::new();
+        insn.encode(Endian::Big, &mut big);
+        assert_eq!(big, [0x79, 0x2a, 0xff, 0xf8, 0, 0, 0, 0]);
+        for (endian, bytes) in [(Endian::Little, little), (Endian::Big, big)] {
+            assert_eq!(Insn::decode(endian, &bytes, 0), Some(insn));
+            assert_eq!(Insn::decode(endian, &bytes, 1), None);
+        }
+    }
+
+    #[test]
+    fn wide_immediates_take_two() {
+        let [low, high] = Insn::ld_imm64(Reg::R3, 0xdead_beef_8000_0001);
+        assert_eq!((low.code, low.dst, low.imm), (LD_IMM64, 3, 0x8000_0001u32 as i32));
+        assert_eq!((high.code, high.imm), (0, 0xdead_beefu32 as i32));
+    }
+}

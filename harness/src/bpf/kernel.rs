@@ -127,7 +127,18 @@ fn read_to_end(sys: &mut dyn Sys, fd: i32, bytes: &mut Vec<u8>) -> Result<(), Sy
     }
 }
 
-/// Reads the BTF of the loaded modules with these names, in this order; those without BTF are left out.
+/// A module whose BTF makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("the BTF of module {module}: {source}")]
+pub struct ModuleBtfError {
+    /// Name of the module.
+    pub module: String,
+    /// What is wrong.
+    pub source: BtfError,
+}
+
+/// Reads the BTF of the loaded modules with these names, in this order; those that are not loaded or have none are left
+/// out.
 ///
 /// # Errors
 /// When the other side is gone.
@@ -135,7 +146,7 @@ pub fn read_modules(
     sys: &mut dyn Sys,
     vmlinux: &Arc<Btf>,
     names: &[String],
-) -> Result<Vec<Result<ModuleBtf, (String, BtfError)>>, SysError> {
+) -> Result<Vec<Result<ModuleBtf, ModuleBtfError>>, SysError> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
@@ -177,7 +188,7 @@ pub fn read_modules(
         if let Some((_, id, bytes)) = found.iter().find(|(n, _, _)| n == name) {
             modules.push(match Btf::parse_split(bytes, vmlinux.clone()) {
                 Ok(btf) => Ok(ModuleBtf { name: name.clone(), btf: Arc::new(btf), id: *id }),
-                Err(error) => Err((name.clone(), error)),
+                Err(source) => Err(ModuleBtfError { module: name.clone(), source }),
             });
         }
     }
@@ -263,4 +274,48 @@ fn blob(sys: &mut dyn Sys, fd: i32, size: u32) -> Result<Option<Vec<u8>>, SysErr
         Ok(_) => Some(peeked(&replies, 0)?.to_vec()),
         Err(_) => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys_local::LocalSys;
+
+    /// vmlinux's BTF object is found the way a module's is, and has the bytes of the file in sysfs.
+    #[test]
+    fn here_btf_objects_are_listed_and_read() {
+        let mut sys = LocalSys::new();
+        let Some(file) = read_vmlinux(&mut sys).unwrap() else {
+            eprintln!("not run: this machine's kernel has no BTF");
+            return;
+        };
+        let ids = all_ids(&mut sys).unwrap();
+        if ids.is_empty() {
+            eprintln!("not run: bpf(2) lists no BTF objects here; root is needed");
+            return;
+        }
+        assert!(ids.is_sorted());
+        let (bpf, close, endian) = (sys.target().syscalls.bpf, sys.target().syscalls.close, sys.target().endian);
+        let mut found = None;
+        for id in ids {
+            let mut batch = Batch::new(sys.target());
+            Attr::new(endian, 12).u32(0, id).call(&mut batch, bpf, cmd::BTF_GET_FD_BY_ID);
+            let Ok(fd) = result(&sys.submit(&batch).unwrap(), 0).unwrap() else { continue };
+            if let Some((name, size)) = infos(&mut sys, &[(id, fd)]).unwrap().remove(0)
+                && name == "vmlinux"
+            {
+                found = blob(&mut sys, fd, size).unwrap();
+            }
+            sys.call(close, &[fd as u64]).unwrap();
+        }
+        assert!(found.is_some_and(|bytes| bytes == file));
+    }
+
+    #[test]
+    fn here_no_such_module() {
+        let mut sys = LocalSys::new();
+        let Some(file) = read_vmlinux(&mut sys).unwrap() else { return };
+        let vmlinux = Arc::new(Btf::parse(&file).unwrap());
+        assert!(read_modules(&mut sys, &vmlinux, &["no_such_module".into()]).unwrap().is_empty());
+    }
 }

@@ -374,17 +374,11 @@ impl Session<'_> {
                 calls.push(format!("the contents of {}", def.name));
             }
             for (slot, entry) in &def.slots {
-                if let Slot::Map(inner) = entry {
-                    if let Some(inner) = self.map_fds[*inner] {
-                        update(
-                            &mut batch,
-                            &target,
-                            fd,
-                            &word(target.endian, *slot),
-                            &word(target.endian, inner as u32),
-                        );
-                        calls.push(format!("entry {slot} of map {}", def.name));
-                    }
+                if let Slot::Map(inner) = entry
+                    && let Some(inner) = self.map_fds[*inner]
+                {
+                    update(&mut batch, &target, fd, &word(target.endian, *slot), &word(target.endian, inner as u32));
+                    calls.push(format!("entry {slot} of map {}", def.name));
                 }
             }
             if def.frozen {

@@ -25,7 +25,7 @@ pub mod section;
 
 pub use annotations::{AnnotationError, Annotations, Expect, Observe, ObserveType, ObserveValue};
 pub use error::{LoadError, ObjectError};
-pub use kernel::{KernelSymbol, KernelTypes, ModuleBtf, read_modules, read_vmlinux};
+pub use kernel::{KernelSymbol, KernelTypes, ModuleBtf, ModuleBtfError, read_modules, read_vmlinux};
 pub use load::{LoadOptions, Loaded, load};
 pub use map::{MapDef, Slot};
 pub use object::{Object, ProgramInfo};

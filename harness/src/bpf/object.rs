@@ -219,10 +219,10 @@ impl Object {
                 // Named by a tag instead of an instruction; the kernel looks for it in the program it is on.
                 let wanted = self.tags_of(&self.functions[entry].name).iter();
                 for name in wanted.filter_map(|tag| tag.strip_prefix("exception_callback:")) {
-                    if let Some(callback) = self.functions.iter().position(|f| f.name == name && f.spec.is_none()) {
-                        if !order.contains(&callback) {
-                            order.push(callback);
-                        }
+                    if let Some(callback) = self.functions.iter().position(|f| f.name == name && f.spec.is_none())
+                        && !order.contains(&callback)
+                    {
+                        order.push(callback);
                     }
                 }
             }
@@ -235,10 +235,10 @@ impl Object {
         for index in self.closure(entry).unwrap_or_default() {
             let function = &self.functions[index];
             for at in 0..function.len {
-                if let Some(Reference::Extern(e)) = self.references.get(&(function.section, function.start + at)) {
-                    if self.externs[*e].is_func {
-                        names.push(self.externs[*e].name.clone());
-                    }
+                if let Some(Reference::Extern(e)) = self.references.get(&(function.section, function.start + at))
+                    && self.externs[*e].is_func
+                {
+                    names.push(self.externs[*e].name.clone());
                 }
             }
         }
@@ -462,10 +462,10 @@ impl<'a> Reader<'a> {
                 if matches!(reference, Reference::Code { .. }) {
                     // clang marks the address of a static function only by the relocation.
                     let insns = &mut self.code.get_mut(&index).map(|code| &mut code.insns);
-                    if let Some(insn) = insns.as_mut().and_then(|i| i.get_mut(insn as usize)) {
-                        if insn.is_ld_imm64() {
-                            insn.src = PSEUDO_FUNC;
-                        }
+                    if let Some(insn) = insns.as_mut().and_then(|i| i.get_mut(insn as usize))
+                        && insn.is_ld_imm64()
+                    {
+                        insn.src = PSEUDO_FUNC;
                     }
                 }
                 references.insert((index, insn), reference);

@@ -80,10 +80,10 @@ impl Loaded {
             lookup(&mut batch, &target, map);
         }
         let replies = submit(sys, &batch)?;
-        if calls == 1 {
-            if let Err(errno) = result(&replies, 0)? {
-                return Err(SysError::Protocol(format!("writing {INPUT} failed with errno {errno}")));
-            }
+        if calls == 1
+            && let Err(errno) = result(&replies, 0)?
+        {
+            return Err(SysError::Protocol(format!("writing {INPUT} failed with errno {errno}")));
         }
         let errno = result(&replies, calls)?.err().unwrap_or(0);
         let attr = peeked(&replies, 0)?;

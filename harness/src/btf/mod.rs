@@ -12,6 +12,7 @@ mod raw;
 pub(crate) mod tests;
 mod types;
 
+use std::ffi::CStr;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -28,6 +29,11 @@ const HEADER_MIN: usize = 24;
 const MAX_BYTES: usize = 64 << 20;
 /// Largest number of types accepted in base and split BTF together; the kernel's own is `BTF_MAX_TYPE` (0xfffff).
 const MAX_TYPES: usize = 4 << 20;
+/// Longest string read. Types may all name places in one long string without an end, so reading must be bounded or it is
+/// quadratic. Names are at most `KSYM_NAME_LEN` (512) bytes; declaration tags and source lines are longer.
+const STRING_MAX: usize = 4096;
+/// Longest name that can be searched.
+const NAME_MAX: usize = 512;
 /// How many references a chain (typedef, const, pointer, array…) may have; the kernel's own is `MAX_RESOLVE_DEPTH` (32).
 pub(crate) const MAX_DEPTH: u32 = 32;
 
@@ -187,10 +193,10 @@ impl Btf {
             if next > self.types.len() {
                 return Err(BtfError::Type(id));
             }
-            if name != 0 {
-                if let Some(text) = self.string_bytes(name) {
-                    names.push((self.hash(essential(text)), id));
-                }
+            if name != 0
+                && let Some(text) = self.bounded_string(name, NAME_MAX)
+            {
+                names.push((self.hash(essential(text)), id));
             }
             self.offsets.push(at as u32);
             at = next;
@@ -259,15 +265,20 @@ impl Btf {
         &self.strings
     }
 
-    fn string_bytes(&self, offset: u32) -> Option<&[u8]> {
+    fn bounded_string(&self, offset: u32, most: usize) -> Option<&[u8]> {
         if offset < self.first_string {
-            return self.base.as_deref()?.string_bytes(offset);
+            return self.base.as_deref()?.bounded_string(offset, most);
         }
         let rest = self.strings.get((offset - self.first_string) as usize..)?;
-        rest.get(..rest.iter().position(|&b| b == 0)?)
+        let window = rest.get(..most + 1).unwrap_or(rest);
+        CStr::from_bytes_until_nul(window).ok().map(CStr::to_bytes)
     }
 
-    /// The string at an offset; empty when there is none or it is not UTF-8.
+    fn string_bytes(&self, offset: u32) -> Option<&[u8]> {
+        self.bounded_string(offset, STRING_MAX)
+    }
+
+    /// The string at an offset; empty when there is none, it is not UTF-8 or longer than 4096 bytes.
     pub fn string(&self, offset: u32) -> &str {
         self.string_bytes(offset).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
     }
