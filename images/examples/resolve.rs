@@ -16,7 +16,11 @@ const ARCHES: [(&str, &str, &str, u16, u8); 5] = [
 ];
 
 /// No vector registers in PID 1: early boot may not have them on, and the stubs do not save them.
-const FLAGS: [(&str, &str); 4] = [
+const FLAGS: [(&str, &str); 8] = [
+    ("loongarch64", "-march=loongarch64"),
+    ("loongarch64", "-mabi=lp64s"),
+    ("loongarch64", "-mno-lsx"),
+    ("loongarch64", "-mno-lasx"),
     ("x86_64", "-mgeneral-regs-only"),
     ("arm64", "-mgeneral-regs-only"),
     ("riscv64", "-march=rv64imac"),
@@ -25,9 +29,11 @@ const FLAGS: [(&str, &str); 4] = [
 
 fn triple(name: &str) -> &str {
     match name {
-        "arm64" => "aarch64",
-        "arm32" => "armv7",
-        same => same,
+        "arm64" => "aarch64-linux-gnu",
+        "arm32" => "armv7-linux-gnueabi",
+        "riscv64" => "riscv64-linux-gnu",
+        "loongarch64" => "loongarch64-linux-gnusf",
+        _ => "x86_64-linux-gnu",
     }
 }
 
@@ -61,7 +67,7 @@ fn run() -> Result<(), images::Error> {
         println!("  {:?}", image.provenance);
         let begun = Instant::now();
         let agent = AgentTarget {
-            triple: format!("{}-linux-gnu", triple(name)),
+            triple: triple(name).to_owned(),
             flags: FLAGS.iter().filter(|f| f.0 == name).map(|f| f.1.to_owned()).collect(),
             start: format!("start-{name}.S"),
         };

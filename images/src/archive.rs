@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -46,6 +46,7 @@ pub(crate) struct SuiteIndex {
 #[derive(Debug)]
 pub(crate) struct Archive {
     mirror: Mirror,
+    keyring: Option<PathBuf>,
     refresh: bool,
     offline: bool,
     client: OnceLock<Result<(Http, Settings), String>>,
@@ -65,8 +66,8 @@ enum Memo {
 }
 
 impl Archive {
-    pub(crate) fn new(mirror: Mirror, refresh: bool, offline: bool) -> Self {
-        Self { mirror, refresh, offline, client: OnceLock::new(), suites: Mutex::default() }
+    pub(crate) fn new(mirror: Mirror, keyring: Option<PathBuf>, refresh: bool, offline: bool) -> Self {
+        Self { mirror, keyring, refresh, offline, client: OnceLock::new(), suites: Mutex::default() }
     }
 
     /// Its address.
@@ -157,14 +158,14 @@ impl Archive {
         Ok(Arc::new(index))
     }
 
-    fn cached(&self, path: &std::path::Path) -> Option<SuiteIndex> {
+    fn cached(&self, path: &Path) -> Option<SuiteIndex> {
         let index: SuiteIndex = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
         (index.mirror == self.mirror.url).then_some(index)
     }
 
     fn verified(&self, cache: &Cache, suite: &str, url: &str, signed: &[u8], settings: &Settings) -> Result<Release> {
-        let variable = std::env::var_os("KFUNC_KEYRING").map(PathBuf::from);
-        let keyrings = verify::keyrings(&self.mirror, variable.as_deref(), url)?;
+        let keyring = self.keyring.clone().or_else(|| std::env::var_os("KFUNC_KEYRING").map(PathBuf::from));
+        let keyrings = verify::keyrings(&self.mirror, keyring.as_deref(), url)?;
         let text = verify::clear_signed(signed, &keyrings, url, &cache.tmp())?;
         let release = Release::parse(&text).map_err(|reason| Error::BadIndex { url: url.to_owned(), reason })?;
         if !release.is_suite(suite) {
@@ -176,17 +177,59 @@ impl Archive {
             });
         }
         let check = self.mirror.check_valid_until.unwrap_or_else(|| settings.check_valid_until());
-        match &release.valid_until {
-            Some((until, seconds)) if check && *seconds < now() => {
-                Err(Error::Expired { url: url.to_owned(), valid_until: until.clone() })
-            }
-            _ => Ok(release),
+        match release.expired(now()).filter(|_| check) {
+            Some(until) => Err(Error::Expired { url: url.to_owned(), valid_until: until.to_owned() }),
+            None => Ok(release),
         }
     }
 
-    /// The kernel packages of a suite for an architecture.
-    pub(crate) fn packages(&self, cache: &Cache, suite: &str, arch: &str, progress: &Progress) -> Result<Vec<Package>> {
+    /// The kernel packages of a suite for an architecture, and the date of the index that lists them.
+    ///
+    /// A mirror in the middle of an update can have an index whose lists it lacks, while the suite's other name
+    /// (`stable` for `trixie`) still leads to a whole one: that is used then, verified like the first, and said so.
+    pub(crate) fn packages(
+        &self,
+        cache: &Cache,
+        suite: &str,
+        arch: &str,
+        progress: &Progress,
+    ) -> Result<(Vec<Package>, String)> {
         let index = self.suite(cache, suite, progress)?;
+        let lacking = |sha256: &str| cache.root().join("index").join(format!("lacking-{sha256}"));
+        let marker = index.release.packages.get(arch).map(|file| lacking(&file.sha256));
+        let known_lacking = marker.as_deref().filter(|_| !self.refresh).is_some_and(is_recent);
+        let incomplete = match known_lacking {
+            true => Error::Gone { url: format!("{}/dists/{suite}/main/binary-{arch}/Packages.xz", self.mirror.url) },
+            false => match self.packages_in(cache, &index, suite, arch, progress) {
+                Ok(packages) => return Ok((packages, index.release.date.clone())),
+                Err(error @ (Error::Gone { .. } | Error::Altered { .. })) => error,
+                Err(error) => return Err(error),
+            },
+        };
+        let Some(other_name) = index.release.other_name(suite) else { return Err(incomplete) };
+        let other = match self.suite(cache, other_name, progress) {
+            Ok(other) if other.release.codename == index.release.codename => other,
+            _ => return Err(incomplete),
+        };
+        let Ok(packages) = self.packages_in(cache, &other, other_name, arch, progress) else { return Err(incomplete) };
+        if let Some(marker) = marker.filter(|_| !known_lacking) {
+            cache.write(&marker, b"")?;
+        }
+        progress(Event::Note(format!(
+            "mirror {} lacks the list of packages of {suite} for {arch} of {}; using that of {other_name} of {}",
+            self.mirror.url, index.release.date, other.release.date
+        )));
+        Ok((packages, other.release.date.clone()))
+    }
+
+    fn packages_in(
+        &self,
+        cache: &Cache,
+        index: &SuiteIndex,
+        suite: &str,
+        arch: &str,
+        progress: &Progress,
+    ) -> Result<Vec<Package>> {
         let Some(file) = index.release.packages.get(arch) else {
             return Err(Error::NotInSuite {
                 arch: arch.to_owned(),
@@ -208,16 +251,23 @@ impl Archive {
             return Ok(packages);
         }
         let dir = format!("{}/dists/{suite}/main/binary-{arch}", self.mirror.url);
-        let url = match index.release.by_hash {
-            true => format!("{dir}/by-hash/SHA256/{}", file.sha256),
-            false => format!("{dir}/Packages.xz"),
-        };
+        let plain = format!("{dir}/Packages.xz");
+        let by_hash = format!("{dir}/by-hash/SHA256/{}", file.sha256);
         if file.size > MAX_INDEX {
-            return Err(Error::BadIndex { url, reason: format!("it has {} bytes", file.size) });
+            return Err(Error::BadIndex { url: plain, reason: format!("it has {} bytes", file.size) });
         }
-        let xz = self.fetch(cache, &url, &what, Expect { size: file.size, sha256: &file.sha256 }, progress)?;
+        let expect = Expect { size: file.size, sha256: &file.sha256 };
+        let xz = match index.release.by_hash {
+            true => match self.fetch(cache, &by_hash, &what, expect, progress) {
+                Err(gone @ Error::Gone { .. }) => {
+                    self.fetch(cache, &plain, &what, expect, progress).map_err(|_| gone)?
+                }
+                other => other?,
+            },
+            false => self.fetch(cache, &plain, &what, expect, progress)?,
+        };
         let text = BufReader::with_capacity(64 * 1024, liblzma::read::XzDecoder::new_multi_decoder(xz));
-        let packages = index::kernel_packages(text).map_err(|reason| Error::BadIndex { url, reason })?;
+        let packages = index::kernel_packages(text).map_err(|reason| Error::BadIndex { url: plain, reason })?;
         cache.write(&path, &serde_json::to_vec(&packages).unwrap_or_default())?;
         Ok(packages)
     }
@@ -269,6 +319,12 @@ impl Archive {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// Whether a file was written within [`FRESH`].
+fn is_recent(path: &Path) -> bool {
+    let written = std::fs::metadata(path).and_then(|m| m.modified());
+    written.is_ok_and(|t| t.elapsed().is_ok_and(|age| age.as_secs() < FRESH))
 }
 
 /// A time in the future (the clock was set back) is not fresh.

@@ -72,6 +72,16 @@ impl Release {
     pub(crate) fn is_suite(&self, asked: &str) -> bool {
         self.suite == asked || self.codename == asked
     }
+
+    /// Until when it was valid, if that is before `now`.
+    pub(crate) fn expired(&self, now: u64) -> Option<&str> {
+        self.valid_until.as_ref().filter(|(_, seconds)| *seconds < now).map(|(text, _)| text.as_str())
+    }
+
+    /// `stable` for `trixie` and the other way round, if it has two names.
+    pub(crate) fn other_name(&self, asked: &str) -> Option<&str> {
+        [&self.suite, &self.codename].into_iter().map(String::as_str).find(|name| *name != asked)
+    }
 }
 
 /// `HASH SIZE main/binary-ARCH/Packages.xz`

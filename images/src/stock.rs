@@ -28,7 +28,7 @@ pub(crate) fn resolve(
     progress: &Progress,
 ) -> Result<Image> {
     let names = target.debian;
-    let packages = archive.packages(cache, suite, &names.arch, progress)?;
+    let (packages, index_date) = archive.packages(cache, suite, &names.arch, progress)?;
     let kernels = index::kernels(&packages, &names.flavour);
     if kernels.is_empty() {
         return Err(Error::NoKernel {
@@ -48,9 +48,8 @@ pub(crate) fn resolve(
     })?;
     let mut image = fetched(cache, archive, kernel, target, progress)?;
     // The same packages may be in several suites: what was asked for is no property of the entry.
-    let index = archive.suite(cache, suite, progress)?;
     image.provenance.insert("suite".to_owned(), suite.to_owned());
-    image.provenance.insert("index_date".to_owned(), index.release.date.clone());
+    image.provenance.insert("index_date".to_owned(), index_date);
     image.arch = target.name.to_owned();
     Ok(image)
 }
@@ -149,7 +148,13 @@ impl Build<'_> {
                     .into_iter()
                     .find(|dir| unpacked.paths().any(|p| p.starts_with(&format!("{dir}/"))))
                     .unwrap_or_else(|| format!("lib/modules/{release}"));
-                self.kernel_file(&unpacked, &format!("boot/vmlinuz-{release}"), target)?;
+                // riscv64 of 6.x installs an uncompressed Image, so its name is vmlinux.
+                let kernel = ["vmlinuz", "vmlinux"]
+                    .map(|name| format!("boot/{name}-{release}"))
+                    .into_iter()
+                    .find(|path| unpacked.paths().any(|p| p == path))
+                    .unwrap_or_else(|| format!("boot/vmlinuz-{release}"));
+                self.kernel_file(&unpacked, &kernel, target)?;
                 self.file(&unpacked, &format!("boot/config-{release}"), "config")?;
                 self.lists(&unpacked, &modules)?;
                 Ok(Some(unpacked))

@@ -32,6 +32,8 @@ pub struct StoreOptions {
     pub cache_dir: Option<PathBuf>,
     /// The mirror; else `KFUNC_MIRROR`, else the host's apt configuration.
     pub mirror: Option<String>,
+    /// The keyring that the mirror's indexes are signed with; else `KFUNC_KEYRING`, else the host's of the Debian archive.
+    pub keyring: Option<PathBuf>,
     /// Ask the mirror even if the cached index is young.
     pub refresh: bool,
     /// Use the cache alone.
@@ -127,7 +129,9 @@ impl Store {
         }
         let variable = std::env::var("KFUNC_MIRROR").ok();
         let mirror = mirror::choose(self.options.mirror.as_deref(), variable.as_deref())?;
-        Ok(self.archive.get_or_init(|| Archive::new(mirror, self.options.refresh, self.options.offline)))
+        Ok(self.archive.get_or_init(|| {
+            Archive::new(mirror, self.options.keyring.clone(), self.options.refresh, self.options.offline)
+        }))
     }
 
     /// A kernel: kernel file, configuration and boot modules are in the cache afterwards.
