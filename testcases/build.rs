@@ -9,23 +9,27 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Suites whose cases are C files, in the order they are listed.
-const SUITES: [&str; 2] = ["stock", "control"];
+const SUITES: [&str; 3] = ["probe", "stock", "control"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
-    let mut code = String::from("/// Every case file, by suite and name.\nstatic FILES: &[Source] = &[\n");
+    let mut code = String::from("/// Every file of cases, by suite and then by name.\n");
+    code.push_str("pub static SOURCES: &[Source] = &[\n");
     for suite in SUITES {
         for (name, path) in files(&root.join(suite), ".bpf.c")? {
             writeln!(
                 code,
-                "    Source {{ suite: {suite:?}, module: {name:?}, path: \"testcases/{suite}/{name}.bpf.c\", \
+                "    Source {{ suite: {suite:?}, name: {name:?}, path: \"testcases/{suite}/{name}.bpf.c\", \
                  text: include_str!({path:?}) }},"
             )?;
         }
     }
-    code.push_str("];\n/// Every header.\nstatic HEADER_FILES: &[Header] = &[\n");
+    code.push_str(
+        "];\n/// Every header that a source may include, by file name; all in one directory of the include path.\n",
+    );
+    code.push_str("pub static HEADERS: &[(&str, &str)] = &[\n");
     for (name, path) in files(&root.join("include"), ".h")? {
-        writeln!(code, "    Header {{ name: \"{name}.h\", text: include_str!({path:?}) }},")?;
+        writeln!(code, "    (\"{name}.h\", include_str!({path:?})),")?;
     }
     code.push_str("];\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("files.rs"), code)?;
