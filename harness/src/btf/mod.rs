@@ -25,6 +25,8 @@ use crate::arch::Endian;
 const MAGIC: u16 = 0xeb9f;
 /// Bytes of the header every version has.
 const HEADER_MIN: usize = 24;
+/// Bytes of a header with a layout section.
+const HEADER_LAYOUT: u64 = 32;
 /// Largest blob accepted: four times the kernel's own `BTF_MAX_SIZE` (16 MiB).
 const MAX_BYTES: usize = 64 << 20;
 /// Largest number of types accepted in base and split BTF together; the kernel's own is `BTF_MAX_TYPE` (0xfffff).
@@ -46,7 +48,7 @@ pub enum BtfError {
     /// A section of the blob is not inside it.
     #[error("truncated BTF: the {section} section ({offset}+{len} bytes) is not inside the {total} bytes there are")]
     Section {
-        /// `type` or `string`.
+        /// `type`, `string` or `layout`.
         section: &'static str,
         /// Offset from the start of the blob.
         offset: u64,
@@ -157,6 +159,8 @@ impl Btf {
         };
         let types = section("type", field(8), field(12))?;
         let strings = section("string", field(16), field(20))?;
+        // A header of newer kernels can describe kinds it knows, so that older readers can step over them.
+        let layout: &[u8] = if header >= HEADER_LAYOUT { section("layout", field(24), field(28))? } else { &[] };
         let (first_id, first_string) = match &base {
             Some(base) => (base.end_id(), base.end_string()),
             None => (1, 0),
@@ -172,12 +176,12 @@ impl Btf {
             first_id,
             first_string,
         };
-        btf.index()?;
+        btf.index(layout)?;
         Ok(btf)
     }
 
     /// Walks the type section once: where each type is, and what its name hashes to.
-    fn index(&mut self) -> Result<(), BtfError> {
+    fn index(&mut self, layout: &[u8]) -> Result<(), BtfError> {
         let mut at = 0usize;
         let mut names = Vec::with_capacity(self.offsets.capacity());
         while at < self.types.len() {
@@ -188,7 +192,8 @@ impl Btf {
             let head = self.types.get(at..at + types::HEAD).ok_or(BtfError::Type(id))?;
             let name = at_u32(self.endian, head, 0).unwrap_or(0);
             let info = at_u32(self.endian, head, 4).unwrap_or(0);
-            let tail = types::tail_len(info).ok_or(BtfError::UnknownKind { id, kind: types::kind_bits(info) })?;
+            let tail = types::tail_len(info).or_else(|| types::described_len(info, layout));
+            let tail = tail.ok_or(BtfError::UnknownKind { id, kind: types::kind_bits(info) })?;
             let next = at + types::HEAD + tail;
             if next > self.types.len() {
                 return Err(BtfError::Type(id));

@@ -222,6 +222,27 @@ fn a_type_that_runs_past_the_end_is_refused() {
     assert_eq!(Btf::parse(&b.blob()).unwrap_err(), BtfError::Type(1));
 }
 
+#[test]
+fn a_kind_that_is_described_is_stepped_over() {
+    let mut b = Builder::new(Endian::Little);
+    b.raw(&[0, 25 << 24 | 2, 0, 77, 1, 2, 3, 4]);
+    let int = b.int("int", 4, INT_SIGNED);
+    let plain = b.blob();
+    assert_eq!(Btf::parse(&plain).unwrap_err(), BtfError::UnknownKind { id: 1, kind: 25 });
+    // The same with a header of 32 bytes and a layout that says: 4 bytes once, 8 for each element.
+    let (types, strings) = (b.types.len() as u32, b.strings.len() as u32);
+    let mut blob = plain[..4].to_vec();
+    for word in [32, 0, types, types, strings, types + strings, 4 * 26] {
+        put_u32(Endian::Little, &mut blob, word);
+    }
+    blob.extend(&plain[24..]);
+    blob.extend(vec![0; 4 * 25]);
+    blob.extend([4, 8, 0, 0]);
+    let btf = Btf::parse(&blob).unwrap();
+    assert!(btf.get(1).is_none());
+    assert_eq!(btf.find(Kind::Int, "int").map(|t| t.id), Some(int));
+}
+
 /// Every one-byte change of a small blob: whatever happens, nothing panics and everything ends.
 #[test]
 fn no_single_byte_can_hurt() {

@@ -114,6 +114,14 @@ pub(super) fn tail_len(info: u32) -> Option<usize> {
     })
 }
 
+/// Bytes that follow the head of a kind unknown here, from the layout section: per kind `struct btf_layout` with the size of
+/// what comes once, the size of an element, and flags.
+pub(super) fn described_len(info: u32, layout: &[u8]) -> Option<usize> {
+    let at = 4 * kind_bits(info) as usize;
+    let row = layout.get(at..at + 4)?;
+    (kind_bits(info) != 0).then(|| usize::from(row[0]) + usize::from(row[1]) * vlen_bits(info))
+}
+
 /// One type.
 #[derive(Debug, Clone, Copy)]
 pub struct Type<'a> {
