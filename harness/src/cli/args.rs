@@ -101,9 +101,6 @@ pub struct HostArgs {
     /// QEMU program to use instead of the arch file's; needs exactly one arch
     #[arg(long, value_name = "PROGRAM")]
     pub qemu: Option<PathBuf>,
-    /// Keep every guest's whole console in this directory
-    #[arg(long, value_name = "DIR")]
-    pub keep_console: Option<PathBuf>,
 }
 
 /// `--accel`.

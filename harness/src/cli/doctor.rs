@@ -10,9 +10,7 @@ use crate::report::near;
 
 /// Checks this machine; gives the exit code.
 pub fn doctor(args: &DoctorArgs) -> Result<u8, Error> {
-    let catalog = engine::catalog(&args.arch_file)?;
-    let known: Vec<(String, String)> =
-        engine::arches(&catalog).into_iter().map(|(name, qemu, _)| (name, qemu)).collect();
+    let known = engine::arches(&args.arch_file)?;
     let wanted: Vec<&String> = args.arch.iter().filter(|arch| !arch.is_empty()).collect();
     for arch in &wanted {
         if !known.iter().any(|(name, _)| name == *arch) {
@@ -27,6 +25,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<u8, Error> {
         mirror: args.mirror.clone().filter(|mirror| !mirror.is_empty()),
         offline: args.offline,
         refresh: true,
+        keyring: None,
     };
     let store = Store::open(options);
     let cache_dir = store.as_ref().ok().map(|store| store.cache_dir().to_owned());

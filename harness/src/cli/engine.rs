@@ -1,22 +1,36 @@
 //! Everything the commands ask of the engine: the one place in this module that knows its types.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::list::columns;
+use crate::doctor::{self, Tool};
 use crate::event::Event;
 use crate::model::RunResults;
-use crate::plan::{self, CaseEntry, Catalog, Plan, Selection};
+use crate::plan::{self, Catalog, Plan, PlanError, Selection};
 use crate::run::{self, Options};
 
-/// All arches and cases there are.
-pub fn catalog(arch_files: &[PathBuf]) -> Result<Catalog, Error> {
-    Catalog::load(arch_files).map_err(|error| Error::Usage(error.to_string()))
+/// All arches and cases there are. The cases are compiled, or found compiled in the cache.
+pub fn catalog(arch_files: &[PathBuf], cache_dir: Option<&Path>) -> Result<Catalog, Error> {
+    let cache = super::images::open(cache_dir.map(Path::to_owned))?.cache_dir().to_owned();
+    Catalog::load(arch_files, &cache).map_err(refused)
 }
 
 /// What a selection comes to.
 pub fn plan(selection: &Selection, catalog: &Catalog) -> Result<Plan, Error> {
-    plan::plan(selection, catalog).map_err(|error| Error::Usage(error.to_string()))
+    let plan = plan::plan(selection, catalog).map_err(refused)?;
+    if plan.kernels.iter().all(|kernel| kernel.cases.is_empty()) {
+        return Err(Error::Usage("no case is left to run: the filters and --skip take every one out".into()));
+    }
+    Ok(plan)
+}
+
+fn refused(error: PlanError) -> Error {
+    if error.is_missing_tool() {
+        Error::Missing(format!("{error}; {}", doctor::remedy(&Tool::Clang(doctor::tools::CLANG_MIN))))
+    } else {
+        Error::Usage(error.to_string())
+    }
 }
 
 /// Carries a plan out.
@@ -27,34 +41,22 @@ pub fn run(plan: &Plan, options: &Options, events: &(dyn Fn(Event) + Send + Sync
     })
 }
 
-/// (name, QEMU program, machine) of every arch.
-pub fn arches(catalog: &Catalog) -> Vec<(String, String, String)> {
-    catalog.arches.iter().map(|arch| (arch.name.clone(), arch.qemu.clone(), String::new())).collect()
+/// (name, QEMU program) of every arch. Needs no compiler.
+pub fn arches(arch_files: &[PathBuf]) -> Result<Vec<(String, String)>, Error> {
+    let arches = crate::arch::load(arch_files).map_err(|error| Error::Usage(error.to_string()))?;
+    Ok(arches.into_iter().map(|arch| (arch.name, arch.qemu.binary)).collect())
 }
 
-/// (name, cases) of every suite.
-pub fn suites(catalog: &Catalog) -> Vec<(String, usize)> {
-    let mut out: Vec<(String, usize)> = Vec::new();
-    for case in &catalog.cases {
-        match out.iter_mut().find(|(name, _)| *name == case.suite) {
-            Some((_, count)) => *count += 1,
-            None => out.push((case.suite.clone(), 1)),
-        }
-    }
-    out
-}
-
-/// Every case.
-pub fn cases(catalog: &Catalog) -> Vec<CaseEntry> {
-    catalog.cases.clone()
+/// (name, cases, what it is for) of every suite, in running order.
+pub fn suites(catalog: &Catalog) -> Vec<(&'static str, usize, &'static str)> {
+    let count = |suite: &str| catalog.cases.iter().filter(|case| case.suite == suite).count();
+    plan::SUITES.iter().map(|(name, purpose)| (*name, count(name), *purpose)).collect()
 }
 
 /// The plan as text: one case a line.
 pub fn plan_text(plan: &Plan) -> String {
-    let rows = plan.kernels.iter().flat_map(|kernel| {
-        kernel.cases.iter().map(|case| {
-            vec![kernel.arch.name.clone(), kernel.kernel.to_string(), format!("{}::{}", case.suite, case.case)]
-        })
-    });
-    columns(rows)
+    columns(plan.kernels.iter().flat_map(|kernel| {
+        let spec = kernel.kernel.to_string();
+        kernel.cases.iter().map(move |case| vec![kernel.arch.name.clone(), spec.clone(), case.full_name()])
+    }))
 }

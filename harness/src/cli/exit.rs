@@ -7,7 +7,7 @@ use crate::report::row::CONTROL;
 pub const OK: u8 = 0;
 /// Some cell is wrong: a kernel did not do what it should, or did what it is recorded not to do.
 pub const WRONG: u8 = 1;
-/// The command line makes no sense: unknown arch, suite, case or option, a malformed arch file.
+/// The command line makes no sense: unknown arch, suite, case or option; a malformed arch file or case.
 pub const USAGE: u8 = 2;
 /// Something that is needed is missing here: a tool, a keyring, disk space. The message has the install command.
 pub const MISSING: u8 = 3;
@@ -24,7 +24,7 @@ pub const TERMINATED: u8 = 143;
 pub const TABLE: [(u8, &str, &str); 8] = [
     (OK, "right", "every cell that was run is right (or nothing was to be run)"),
     (WRONG, "wrong", "some cell is wrong, or passed although it is recorded as failing"),
-    (USAGE, "usage", "the command line makes no sense: unknown arch, suite, case or option; a malformed arch file"),
+    (USAGE, "usage", "the command line makes no sense: unknown arch, suite, case or option; malformed file"),
     (MISSING, "missing", "something needed is missing here: a tool, a keyring, disk space; see `kfunc doctor`"),
     (
         INFRASTRUCTURE,

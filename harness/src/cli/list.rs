@@ -3,38 +3,35 @@
 use super::args::{ListArgs, Listed};
 use super::error::Error;
 use super::{engine, images, out};
+use crate::plan::SUITES;
 use crate::report::near;
 
 /// Shows what there is, one thing a line.
 pub fn list(args: &ListArgs) -> Result<(), Error> {
-    let catalog = engine::catalog(&args.arch_file)?;
     for suite in &args.suite {
-        let known = engine::suites(&catalog);
-        if !known.iter().any(|(name, _)| name == suite) {
-            let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(Error::Usage(format!(
-                "unknown suite `{suite}`; known are {}{}",
-                names.join(", "),
-                near::did_you_mean(suite, names.iter().copied())
-            )));
+        let names = || SUITES.iter().map(|(name, _)| *name);
+        if !names().any(|name| name == suite) {
+            let known = names().collect::<Vec<_>>().join(", ");
+            let near = near::did_you_mean(suite, names());
+            return Err(Error::Usage(format!("unknown suite `{suite}`; known are {known}{near}")));
         }
     }
+    let catalog = || engine::catalog(&args.arch_file, args.cache_dir.as_deref());
     let text = match args.what {
-        Listed::Arches => columns(
-            engine::arches(&catalog).iter().map(|(name, qemu, file)| vec![name.clone(), qemu.clone(), file.clone()]),
-        ),
-        Listed::Suites => {
-            columns(engine::suites(&catalog).iter().map(|(name, cases)| vec![name.clone(), format!("{cases} cases")]))
-        }
-        Listed::Cases => columns(
-            engine::cases(&catalog)
+        Listed::Arches => columns(engine::arches(&args.arch_file)?.into_iter().map(|(name, qemu)| vec![name, qemu])),
+        Listed::Suites => columns(
+            engine::suites(&catalog()?)
                 .into_iter()
-                .filter(|case| args.suite.is_empty() || args.suite.contains(&case.suite))
-                .map(|case| {
-                    let at = case.location.map(|at| format!("{}:{}", at.file, at.line)).unwrap_or_default();
-                    vec![format!("{}::{}", case.suite, case.name), at, case.kfuncs.join(" ")]
-                }),
+                .map(|(name, cases, purpose)| vec![name.to_owned(), format!("{cases} cases"), purpose.to_owned()]),
         ),
+        Listed::Cases => {
+            let cases = catalog()?.cases;
+            let asked = cases.iter().filter(|case| args.suite.is_empty() || args.suite.iter().any(|s| s == case.suite));
+            columns(asked.map(|case| {
+                let at = case.location.as_ref().map(|at| format!("{}:{}", at.file, at.line)).unwrap_or_default();
+                vec![case.full_name(), at, case.kfuncs.join(" ")]
+            }))
+        }
         Listed::Kernels => {
             let mut text = columns(
                 [

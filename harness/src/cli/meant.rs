@@ -11,6 +11,8 @@ use crate::run::{Accel, Options};
 pub struct Run {
     /// Which kernels and cases.
     pub selection: Selection,
+    /// Arch files of the user.
+    pub arch_files: Vec<PathBuf>,
     /// How and from where.
     pub options: Options,
     /// Where the results go.
@@ -37,13 +39,14 @@ pub fn run(typed: RunArgs, command: Vec<String>) -> Run {
         Some(path) if path.as_os_str() == "-" => Save::Stdout,
         Some(path) => Save::File(path),
     };
+    let arch_files = typed.select.arch_file.clone();
     let selection = Selection {
         filters: present(typed.filters),
         exact: typed.exact,
         skip: present(typed.skip),
         ..selection(typed.select)
     };
-    Run { selection, options: options(typed.host, command), save, list: typed.list }
+    Run { selection, arch_files, options: options(typed.host, command), save, list: typed.list }
 }
 
 /// The selection without name filters.
@@ -51,7 +54,6 @@ pub fn selection(typed: SelectArgs) -> Selection {
     let kernels = unique(present(typed.kernel));
     Selection {
         arches: unique(present(typed.arch)),
-        arch_files: typed.arch_file,
         kernels: if kernels.is_empty() { vec!["stock".into()] } else { kernels },
         suites: unique(present(typed.suite)),
         ..Selection::default()
@@ -72,8 +74,8 @@ pub fn options(typed: HostArgs, command: Vec<String>) -> Options {
         },
         jobs: typed.jobs.map(usize::from),
         qemu: typed.qemu,
-        keep_console: typed.keep_console,
         command,
+        ..Options::default()
     }
 }
 

@@ -5,7 +5,7 @@
 
 pub mod args;
 mod doctor;
-mod engine;
+pub mod engine;
 pub mod error;
 pub mod exit;
 mod images;

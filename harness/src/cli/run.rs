@@ -12,7 +12,7 @@ use crate::results;
 /// Plans, runs, saves, reports; gives the exit code.
 pub fn run(typed: RunArgs, command: Vec<String>) -> Result<u8, Error> {
     let asked = meant::run(typed, command);
-    let catalog = engine::catalog(&asked.selection.arch_files)?;
+    let catalog = engine::catalog(&asked.arch_files, asked.options.cache_dir.as_deref())?;
     let plan = engine::plan(&asked.selection, &catalog)?;
     if asked.list {
         return out::stdout(&engine::plan_text(&plan)).map(|()| exit::OK);

@@ -23,7 +23,7 @@ impl Guests {
         let mut plan = self.plan.clone();
         for kernel in &mut plan.kernels {
             let (arch, name) = (kernel.arch.name.clone(), kernel.kernel.to_string());
-            kernel.cases.retain(|case| wanted(&key_of_run(&arch, &name, &case.suite, &case.case)));
+            kernel.cases.retain(|case| wanted(&key_of_run(&arch, &name, case.suite, &case.name)));
         }
         plan.kernels.retain(|kernel| !kernel.cases.is_empty());
         plan

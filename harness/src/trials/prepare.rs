@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::engine::{Guests, SharedGuests};
 use super::shared::Shared;
 use super::{Engine, Trial, flags, key_of_run, names};
-use crate::cli::{exit, meant};
-use crate::plan::{self, Catalog};
+use crate::cli::error::Error;
+use crate::cli::{engine, exit, meant};
 use crate::report::progress::Progress;
 
 /// What a test binary needs.
@@ -40,18 +40,20 @@ pub fn prepare(words: Vec<OsString>) -> Result<Prepared, Refusal> {
     let command: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let (ours, rest) = flags::split(words);
     let own = flags::parse(ours).map_err(usage)?;
+    let arch_files = own.select.arch_file.clone();
     let selection = meant::selection(own.select);
     let options = meant::options(own.host, command.clone());
-    let catalog = Catalog::load(&selection.arch_files).map_err(|error| usage(error.to_string()))?;
-    let plan = plan::plan(&selection, &catalog).map_err(|error| usage(error.to_string()))?;
+    let refused = |error: Error| Refusal { message: error.to_string(), code: error.code() };
+    let catalog = engine::catalog(&arch_files, options.cache_dir.as_deref()).map_err(refused)?;
+    let plan = engine::plan(&selection, &catalog).map_err(refused)?;
     let keys = plan.kernels.iter().flat_map(|kernel| {
         let name = kernel.kernel.to_string();
-        kernel.cases.iter().map(move |case| key_of_run(&kernel.arch.name, &name, &case.suite, &case.case))
+        kernel.cases.iter().map(move |case| key_of_run(&kernel.arch.name, &name, case.suite, &case.name))
     });
     let trials = names::name(keys);
     let decides = vec![
         selection.suites.join(","),
-        format!("{:?}", selection.arch_files),
+        format!("{:?}", arch_files),
         format!("{:?} {:?} {:?} {:?}", options.accel, options.mirror, options.cache_dir, options.qemu),
     ];
     let guests = Guests { plan, options, progress: Progress::plain() };
