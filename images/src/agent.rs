@@ -103,7 +103,7 @@ fn candidates() -> Vec<PathBuf> {
             found.push((rank, entry.path()));
         }
     }
-    found.sort_by(|a, b| b.0.cmp(&a.0)); // stable: earlier directories of PATH first
+    found.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank)); // stable: earlier directories of PATH first
     found.into_iter().map(|(_, path)| path).collect()
 }
 

@@ -116,13 +116,26 @@ fn machine(elf_machine: u16, bits: u8) -> Machine {
     Machine { elf_machine, bits }
 }
 
-fn compression(head: &[u8]) -> Option<Compression> {
+/// The compression that begins so.
+pub(crate) fn compression(head: &[u8]) -> Option<Compression> {
     match head {
         [0x1f, 0x8b, ..] => Some(Compression::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Compression::Xz),
         _ => None,
     }
+}
+
+/// Where in a bzImage the compressed kernel is (boot protocol 2.08: `payload_offset` counts from the protected-mode code).
+pub(crate) fn bzimage_payload(head: &[u8]) -> Option<(u64, u64)> {
+    if !at(head, 0x202, b"HdrS") || u16_at(head, 0x206)? < 0x0208 {
+        return None;
+    }
+    let sectors = match *head.get(0x1f1)? {
+        0 => 4, // as the protocol says of old kernels
+        n => u64::from(n),
+    };
+    Some(((sectors + 1) * 512 + u64::from(u32_at(head, 0x248)?), u32_at(head, 0x24c)?.into()))
 }
 
 /// Offset and size of the payload at 8 and 12, its compression in words at 24.

@@ -12,7 +12,7 @@ use crate::index::Package;
 use crate::modules;
 
 /// Version of the manifest. Another one is no image of ours and is made again.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// Where an image comes from.

@@ -106,15 +106,15 @@ pub(crate) struct Kernel {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// Kernel, configuration and modules in one package: before 7.x.
-    Whole(Package),
+    Whole(Box<Package>),
     /// Since 7.x.
     Split {
         /// The kernel.
-        binary: Package,
+        binary: Box<Package>,
         /// Configuration and lists of modules.
-        base: Package,
+        base: Box<Package>,
         /// The modules.
-        modules: Package,
+        modules: Box<Package>,
     },
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn kernels(packages: &[Package], flavour: &str) -> Vec<Kernel> {
     let mut kernels: Vec<_> = releases
         .into_iter()
         .filter_map(|(release, kinds)| {
-            let take = |kind: &str| kinds.get(kind).map(|p| (*p).clone());
+            let take = |kind: &str| kinds.get(kind).map(|p| Box::new((*p).clone()));
             let layout = match (take("linux-binary-"), take("linux-base-"), take("linux-modules-")) {
                 (Some(binary), Some(base), Some(modules)) => Layout::Split { binary, base, modules },
                 (None, None, None) => Layout::Whole(take("linux-image-")?),

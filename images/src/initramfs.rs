@@ -69,8 +69,10 @@ fn member(out: &mut Vec<u8>, inode: u32, name: &str, kind: Kind) {
 mod tests {
     use super::*;
 
+    type Parsed = (String, u32, (u32, u32), Vec<u8>);
+
     /// Reads the archive back, independently of the writer's order of fields: (name, mode, device, bytes).
-    fn parse(mut archive: &[u8]) -> Vec<(String, u32, (u32, u32), Vec<u8>)> {
+    fn parse(mut archive: &[u8]) -> Vec<Parsed> {
         let mut members = Vec::new();
         loop {
             assert_eq!(&archive[..6], b"070701");

@@ -21,6 +21,7 @@ mod initramfs;
 mod local;
 mod mirror;
 mod modules;
+mod pvh;
 mod release;
 mod spec;
 mod stock;

@@ -37,10 +37,10 @@ impl Release {
         let mut field = "";
         for line in text.lines() {
             if let Some(item) = line.strip_prefix([' ', '\t']) {
-                if field == "SHA256" {
-                    if let Some((arch, file)) = packages_line(item)? {
-                        packages.insert(arch, file);
-                    }
+                if field == "SHA256"
+                    && let Some((arch, file)) = packages_line(item)?
+                {
+                    packages.insert(arch, file);
                 }
             } else if let Some((name, value)) = line.split_once(':') {
                 field = name;

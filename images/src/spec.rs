@@ -106,7 +106,7 @@ mod tests {
         assert!(version_matches("6.12.107+deb13-amd64", "6.12.107"));
         assert!(version_matches("6.12.107+deb13-amd64", "6.12"));
         assert!(!version_matches("6.12.107+deb13-amd64", "6.1"));
-        assert!(version_matches("6.1.0-43-amd64", "6.1.0-4") == false);
+        assert!(!version_matches("6.1.0-43-amd64", "6.1.0-4"));
         assert!(version_matches("7.2.12-1", "7.2.12-1"));
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::deb::decompress;
 use crate::error::{Error, IoContext, Result};
 use crate::format::{HEAD, Layer, Machine, identify};
+use crate::pvh;
 
 /// A kernel in a zboot image in gzip is two layers; nothing sensible has more than this.
 const MAX_LAYERS: usize = 4;
@@ -23,7 +24,7 @@ pub(crate) fn unwrap_kernel(
     let not = |reason: String| Error::NotAKernel { path: name.to_owned(), reason };
     let mut layer = look(&mut input).map_err(|e| not(e.to_string()))?.map_err(not)?;
     if let Layer::Kernel(machine) = layer {
-        copy(&mut input, out, name)?;
+        finish(&mut input, machine, out, name, scratch)?;
         return Ok(machine);
     }
     let mut file = scratch()?;
@@ -31,7 +32,7 @@ pub(crate) fn unwrap_kernel(
     for _ in 1..MAX_LAYERS {
         layer = look(&mut file).map_err(|e| not(e.to_string()))?.map_err(not)?;
         if let Layer::Kernel(machine) = layer {
-            copy(&mut file, out, name)?;
+            finish(&mut file, machine, out, name, scratch)?;
             return Ok(machine);
         }
         let mut next = scratch()?;
@@ -90,7 +91,22 @@ fn peel(input: &mut (impl Read + Seek), layer: Layer, out: &mut File, name: &str
     Ok(())
 }
 
-fn copy(input: &mut impl Read, out: &mut File, name: &str) -> Result<()> {
+/// Writes the bare kernel; for x86-64 the one inside the bzImage, if it can be entered.
+fn finish(
+    input: &mut (impl Read + Seek),
+    machine: Machine,
+    out: &mut File,
+    name: &str,
+    scratch: impl Fn() -> Result<File>,
+) -> Result<()> {
+    if machine.elf_machine == 62 {
+        let mut inner = scratch()?;
+        if pvh::extract(input, MAX_SIZE, &mut inner).context("write the unpacked kernel of", name)? {
+            io::copy(&mut inner, out).context("write the kernel of", name)?;
+            return Ok(());
+        }
+        input.seek(SeekFrom::Start(0)).context("rewind", name)?;
+    }
     io::copy(input, out).context("write the kernel of", name)?;
     Ok(())
 }
