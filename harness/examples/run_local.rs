@@ -1,13 +1,13 @@
 //! Tries cases on the kernel of this machine: `run_local FILE.o [PROGRAM…]`, as root.
 //!
-//! Prints for each case what the kernel did and whether each annotation held. The exit status is 1 when one did not. What a
-//! kernel older than `__since` lacks is printed as absent, not as a failure. Options: `-v` prints verifier logs whole, `-l` only
-//! lists.
+//! Prints for each case what the kernel did and whether each annotation held; the exit status is 1 when one did not. A control
+//! (`__must`) is good when it comes out wrong. What this kernel lacks is printed as absent, what `__since`, `__until` and
+//! `__arch` exclude is not run. Options: `-v` prints verifier logs whole, `-l` only lists.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use harness::bpf::{self, Expect, KernelTypes, LoadError, LoadOptions, Object, ProgramInfo, RunOptions};
+use harness::bpf::{self, Annotations, Expect, KernelTypes, LoadError, LoadOptions, Object, ProgramInfo, RunOptions};
 use harness::btf::Btf;
 use harness::sys::Sys;
 use harness::sys_local::LocalSys;
@@ -68,6 +68,10 @@ fn case(
         }
     };
     if says.expect == Expect::Helper {
+        return Ok(true);
+    }
+    if let Some(reason) = excluded(says) {
+        println!("n/a    {name}: {reason}");
         return Ok(true);
     }
     let mut wrong = Vec::new();
@@ -135,7 +139,33 @@ fn case(
             loaded.close(sys)?;
         }
     }
-    println!("{} {name}: {}", if wrong.is_empty() { "ok    " } else { "WRONG " }, notes.join(", "));
+    let good = wrong.is_empty() != says.must.is_some();
+    let word = match (&says.must, good) {
+        (None, true) => "ok    ",
+        (None, false) => "WRONG ",
+        (Some(_), true) => "control",
+        (Some(_), false) => "CONTROL DID NOT FAIL",
+    };
+    println!("{word} {name}: {}", notes.join(", "));
     wrong.iter().for_each(|line| println!("       {line}"));
-    Ok(wrong.is_empty())
+    Ok(good)
+}
+
+/// Why a case does not apply to this machine.
+fn excluded(says: &Annotations) -> Option<String> {
+    let arch = std::env::consts::ARCH;
+    let arch = if arch == "aarch64" { "arm64" } else { arch };
+    if !says.arches.is_empty() && !says.arches.iter().any(|a| a == arch) {
+        return Some(format!("not for {arch}"));
+    }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let mut parts = release.split(['.', '-', '\n']).map(|part| part.parse::<u32>().ok());
+    let here = (parts.next()??, parts.next()??);
+    if says.since.is_some_and(|since| here < since) {
+        return Some(format!("this kernel is {}.{}, older than __since", here.0, here.1));
+    }
+    if says.until.is_some_and(|until| here > until) {
+        return Some(format!("this kernel is {}.{}, newer than __until", here.0, here.1));
+    }
+    None
 }

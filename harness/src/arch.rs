@@ -88,6 +88,8 @@ pub struct Arch {
     pub endian: Endian,
     /// Debian's names for it.
     pub debian: images::DebianNames,
+    /// What its kernels look like.
+    pub machine: images::Machine,
     /// How clang builds the agent for it.
     pub agent: images::AgentTarget,
     /// The machine to emulate.

@@ -13,6 +13,8 @@ pub enum ImageStage {
     Download,
     /// Taking out of the package what is needed.
     Unpack,
+    /// Compiling the agent.
+    Compile,
 }
 
 /// One thing that happened. `arch` and `kernel` are as in the plan.
@@ -37,4 +39,25 @@ pub struct Planned {
     pub arch: String,
     pub kernel: String,
     pub cases: usize,
+}
+
+/// What the image stage tells, as an event of this (arch, kernel). A task's end is no event of its own.
+pub fn of_image(arch: String, kernel: String, event: images::Event) -> Option<Event> {
+    use images::{Activity, Event as Image};
+    let stage = |activity| match activity {
+        Activity::Download => ImageStage::Download,
+        Activity::Unpack => ImageStage::Unpack,
+        Activity::Compile => ImageStage::Compile,
+    };
+    Some(match event {
+        Image::Started { activity, what, total } => {
+            Event::Image { arch, kernel, stage: stage(activity), what, done: 0, total }
+        }
+        Image::Progress { activity, what, done, total } => {
+            Event::Image { arch, kernel, stage: stage(activity), what, done, total }
+        }
+        Image::Finished { .. } => return None,
+        Image::Waiting { what } => Event::Image { arch, kernel, stage: ImageStage::Wait, what, done: 0, total: None },
+        Image::Note(text) => Event::Note { text: format!("{arch}: {text}") },
+    })
 }

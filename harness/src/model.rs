@@ -243,6 +243,11 @@ pub enum Outcome {
         /// What failed.
         error: String,
     },
+    /// Not run, because the question does not arise here.
+    NotRun {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What an outcome means once the arch's facts and the expectations were applied.

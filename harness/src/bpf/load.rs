@@ -10,6 +10,7 @@ use super::kernel::KernelTypes;
 use super::map::{MapDef, Slot, kind};
 use super::object::{Object, Reference};
 use super::plan::{Plan, Planned, find_extern};
+use super::progbtf;
 use super::program::{F_SLEEPABLE, LoadResult, RawProgram, explain};
 use super::section::{AttachTarget, ProgSpec, ProgType};
 use crate::arch::Endian;
@@ -142,7 +143,6 @@ impl Session<'_> {
     }
 
     fn load_btf(&mut self, sys: &mut dyn Sys) -> Result<(i32, Vec<(usize, i32)>), LoadError> {
-        const LOG: u64 = 16 << 10;
         let target = sys.target().clone();
         let (bpf, endian) = (target.syscalls.bpf, target.endian);
         let blob = &self.object.kernel_btf;
@@ -166,26 +166,38 @@ impl Session<'_> {
         let modules = modules.into_iter().collect::<Result<Vec<_>, _>>()?;
         match btf_fd {
             Ok(fd) => Ok((fd, modules)),
-            Err(LoadError::Setup { what, errno, .. }) => {
-                let mut batch = Batch::new(&target);
-                let at = batch.bytes(blob.clone());
-                let log = batch.zeroed(LOG);
-                Attr::new(endian, 28)
-                    .u64(0, at)
-                    .u64(8, log)
-                    .u32(16, blob.len() as u32)
-                    .u32(20, LOG as u32)
-                    .u32(24, 1)
-                    .call(&mut batch, bpf, cmd::BTF_LOAD);
-                batch.peek(log, LOG);
-                let replies = submit(sys, &batch)?;
-                if let Ok(fd) = result(&replies, 0)? {
-                    self.fds.push(fd);
-                }
+            Err(LoadError::Setup { what, errno, .. }) => Ok((self.load_old_btf(sys, what, errno)?, modules)),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The object's BTF was refused: the kernel may be too old for parts of it. If that is not it, the kernel says why.
+    fn load_old_btf(&mut self, sys: &mut dyn Sys, what: String, errno: i32) -> Result<i32, LoadError> {
+        const LOG: u64 = 16 << 10;
+        let target = sys.target().clone();
+        let blob = progbtf::for_old_kernel(&self.object.kernel_btf);
+        let blob = blob.as_ref().unwrap_or(&self.object.kernel_btf);
+        let mut batch = Batch::new(&target);
+        let at = batch.bytes(blob.clone());
+        let log = batch.zeroed(LOG);
+        Attr::new(target.endian, 28)
+            .u64(0, at)
+            .u64(8, log)
+            .u32(16, blob.len() as u32)
+            .u32(20, LOG as u32)
+            .u32(24, 1)
+            .call(&mut batch, target.syscalls.bpf, cmd::BTF_LOAD);
+        batch.peek(log, LOG);
+        let replies = submit(sys, &batch)?;
+        match result(&replies, 0)? {
+            Ok(fd) => {
+                self.fds.push(fd);
+                Ok(fd)
+            }
+            Err(_) => {
                 let text = peeked(&replies, 0)?.split(|&b| b == 0).next().unwrap_or_default();
                 Err(LoadError::Setup { what, errno, log: String::from_utf8_lossy(text).into_owned() })
             }
-            Err(other) => Err(other),
         }
     }
 

@@ -53,6 +53,47 @@ pub(crate) fn for_kernel(btf: &Btf, layout: &Layout) -> Result<Vec<u8>, ObjectEr
     Ok(patch.blob())
 }
 
+/// A copy for kernels that do not know declaration tags (before 5.16), type tags (5.17) and 64-bit enums (6.0): each becomes
+/// something old of the same length and meaning as little as possible. Gives `None` when nothing would change.
+pub(crate) fn for_old_kernel(blob: &[u8]) -> Option<Vec<u8>> {
+    let btf = Btf::parse(blob).ok()?;
+    let mut patch = Patch {
+        endian: btf.endian(),
+        types: btf.type_bytes().to_vec(),
+        strings: btf.string_section().to_vec(),
+        next_id: btf.end_id(),
+    };
+    let mut changed = false;
+    for ty in btf.iter() {
+        let at = btf.type_offset(ty.id)?;
+        match ty.kind {
+            // A nameless integer of one byte: a tag has the same four bytes behind its head.
+            Kind::DeclTag => {
+                patch.set(at, 0);
+                patch.set(at + 4, (Kind::Int as u32) << 24);
+                patch.set(at + 8, 1);
+                patch.set(at + HEAD, 8);
+            }
+            Kind::TypeTag => {
+                patch.set(at, 0);
+                patch.set(at + 4, (Kind::Const as u32) << 24);
+            }
+            // A union has rows of three words too: name, type, offset.
+            Kind::Enum64 => {
+                let int = btf.iter().find(|t| t.kind == Kind::Int && t.size() <= ty.size()).map(|t| t.id)?;
+                patch.set(at + 4, (Kind::Union as u32) << 24 | ty.vlen());
+                for row in 0..ty.vlen() as usize {
+                    patch.set(at + HEAD + 12 * row + 4, int);
+                    patch.set(at + HEAD + 12 * row + 8, 0);
+                }
+            }
+            _ => continue,
+        }
+        changed = true;
+    }
+    changed.then(|| patch.blob())
+}
+
 struct Patch {
     endian: Endian,
     types: Vec<u8>,
@@ -185,5 +226,34 @@ impl Patch {
         out.extend(self.types);
         out.extend(self.strings);
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::btf::tests::Builder;
+
+    #[test]
+    fn old_kernels_get_what_they_know() {
+        let mut b = Builder::new(Endian::Little);
+        let int = b.int("int", 4, 0);
+        let name = b.string("comment:1:test_expect_success");
+        b.raw(&[name, (Kind::DeclTag as u32) << 24, int, u32::MAX]);
+        let tag = b.add(Kind::TypeTag, "kptr", 0, int, &[]);
+        let value = b.string("A");
+        let wide = b.add(Kind::Enum64, "e", 1, 8, &[value, 1, 2]);
+        let old = Btf::parse(&for_old_kernel(&b.blob()).unwrap()).unwrap();
+        let kinds: Vec<Kind> = old.iter().map(|t| t.kind).collect();
+        assert_eq!(kinds, [Kind::Int, Kind::Int, Kind::Const, Kind::Union]);
+        assert_eq!(old.resolve(tag).map(|t| t.id), Some(int));
+        assert_eq!(old.get(wide).unwrap().members().next().map(|m| m.type_id), Some(int));
+        assert_eq!(for_old_kernel(&old_blob()), None, "nothing to do is said");
+    }
+
+    fn old_blob() -> Vec<u8> {
+        let mut b = Builder::new(Endian::Big);
+        b.int("int", 4, 0);
+        b.blob()
     }
 }

@@ -7,6 +7,7 @@
 pub mod checks;
 pub mod distro;
 pub mod host;
+pub mod needs;
 pub mod tools;
 
 #[cfg(test)]

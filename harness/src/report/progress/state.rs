@@ -104,6 +104,7 @@ pub fn image_line(stage: ImageStage, what: &str, done: u64, total: Option<u64>) 
         (ImageStage::Download, Some(total)) => format!("downloading {what}: {} of {}", bytes(done), bytes(total)),
         (ImageStage::Download, None) => format!("downloading {what}: {}", bytes(done)),
         (ImageStage::Unpack, _) => format!("unpacking {what}"),
+        (ImageStage::Compile, _) => format!("compiling {what}"),
     }
 }
 

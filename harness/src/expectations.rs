@@ -1,0 +1,241 @@
+//! Known failures as data: `testcases/expectations.toml`.
+//!
+//! An entry excuses one failing outcome of a case on some kernels, with reason and link. It is policed: a case that
+//! passes although an entry says it fails is an unexpected pass, and an entry that matches no case of a complete run is
+//! stale; both fail the run. Matching is pure.
+
+use serde::Deserialize;
+
+use crate::arch::Release;
+use crate::model::Outcome;
+
+/// All entries.
+#[derive(Debug, Clone, Default)]
+pub struct Expectations {
+    entries: Vec<Known>,
+}
+
+/// One known failure.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Arch, `*` for any.
+    pub arch: String,
+    /// Kernels.
+    pub kernels: Range,
+    /// Case by full name (`stock::strings::strchr`), `*` standing for any text.
+    pub case: String,
+    /// The outcome's kind, as in [`kind`].
+    pub outcome: String,
+    /// Why.
+    pub reason: String,
+    /// Where to read more.
+    pub link: String,
+    /// Line in the file.
+    pub line: usize,
+}
+
+/// Why the file cannot be used. Always names the file and the line or entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {what}")]
+pub struct ExpectationError {
+    /// The file.
+    pub file: String,
+    /// What is wrong and where.
+    pub what: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    known: Vec<toml::Spanned<Entry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    arch: String,
+    kernels: String,
+    case: String,
+    outcome: String,
+    reason: String,
+    link: String,
+}
+
+/// Names of outcomes, as in results and in `outcome = "…"`.
+pub const KINDS: [&str; 12] = [
+    "pass", "wrong_value", "rejected", "unsupported", "no_btf", "no_jit", "kfunc_absent", "splat", "hang", "guest_lost",
+    "infrastructure", "not_run",
+];
+
+/// The name of an outcome's kind.
+pub fn kind(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "pass",
+        Outcome::WrongValue { .. } => "wrong_value",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::Unsupported { .. } => "unsupported",
+        Outcome::NoBtf { .. } => "no_btf",
+        Outcome::NoJit { .. } => "no_jit",
+        Outcome::KfuncAbsent { .. } => "kfunc_absent",
+        Outcome::Splat { .. } => "splat",
+        Outcome::Hang { .. } => "hang",
+        Outcome::GuestLost { .. } => "guest_lost",
+        Outcome::Infrastructure { .. } => "infrastructure",
+        Outcome::NotRun { .. } => "not_run",
+    }
+}
+
+impl Expectations {
+    /// Reads the file. `arches` are the known arches: an entry for another one is an error.
+    ///
+    /// # Errors
+    /// [`ExpectationError`] with the line.
+    pub fn parse(file: &str, text: &str, arches: &[String]) -> Result<Self, ExpectationError> {
+        let fail = |what: String| ExpectationError { file: file.into(), what };
+        let parsed: File = toml::from_str(text).map_err(|e| fail(e.to_string().trim_end().to_owned()))?;
+        let mut entries = Vec::new();
+        for spanned in parsed.known {
+            let line = text[..spanned.span().start].lines().count().max(1);
+            let entry = spanned.into_inner();
+            let fail = |what: String| fail(format!("line {line}: {what}"));
+            if entry.arch != "*" && !arches.contains(&entry.arch) {
+                return Err(fail(format!("unknown arch `{}`; known are {}", entry.arch, arches.join(", "))));
+            }
+            if entry.outcome == "pass" || !KINDS.contains(&entry.outcome.as_str()) {
+                return Err(fail(format!("no failing outcome is called `{}`; there are {}", entry.outcome, KINDS[1..].join(", "))));
+            }
+            for (key, value) in [("reason", &entry.reason), ("link", &entry.link), ("case", &entry.case)] {
+                if value.trim().is_empty() {
+                    return Err(fail(format!("`{key}` is empty")));
+                }
+            }
+            let kernels = entry.kernels.parse().map_err(fail)?;
+            let Entry { arch, case, outcome, reason, link, .. } = entry;
+            entries.push(Known { arch, kernels, case, outcome, reason, link, line });
+        }
+        Ok(Self { entries })
+    }
+
+    /// The entry for a case on a kernel.
+    pub fn find<'a>(&'a self, arch: &'a str, release: Release, case: &str) -> Option<&'a Known> {
+        self.applicable(arch, release).find(|known| glob(&known.case, case))
+    }
+
+    /// Entries for one (arch, kernel): those that match no case of a complete run are stale.
+    pub fn applicable<'a>(&'a self, arch: &'a str, release: Release) -> impl Iterator<Item = &'a Known> {
+        self.entries.iter().filter(move |known| (known.arch == "*" || known.arch == arch) && known.kernels.holds(release))
+    }
+}
+
+/// `*` stands for any text.
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// A range of releases: comparisons joined by commas (`>=6.4, <6.9`), or `*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range(Vec<(Comparison, Release)>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Less,
+    AtMost,
+    AtLeast,
+    More,
+    Equal,
+}
+
+impl Range {
+    /// Whether a release is in it.
+    pub fn holds(&self, release: Release) -> bool {
+        self.0.iter().all(|(comparison, bound)| match comparison {
+            Comparison::Less => release < *bound,
+            Comparison::AtMost => release <= *bound,
+            Comparison::AtLeast => release >= *bound,
+            Comparison::More => release > *bound,
+            Comparison::Equal => release == *bound,
+        })
+    }
+}
+
+impl std::str::FromStr for Range {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "*" {
+            return Ok(Self(Vec::new()));
+        }
+        let comparisons = [
+            (">=", Comparison::AtLeast),
+            ("<=", Comparison::AtMost),
+            ("<", Comparison::Less),
+            (">", Comparison::More),
+            ("=", Comparison::Equal),
+        ];
+        let mut bounds = Vec::new();
+        for part in text.split(',').map(str::trim) {
+            let found = comparisons.iter().find_map(|(sign, c)| part.strip_prefix(sign).map(|rest| (*c, rest.trim())));
+            let Some((comparison, release)) = found else {
+                return Err(format!("`kernels`: expected comparisons such as \">=6.4, <6.9\" or \"*\", found `{part}`"));
+            };
+            bounds.push((comparison, release.parse().map_err(|e| format!("`kernels`: {e}"))?));
+        }
+        Ok(Self(bounds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: &str = r#"
+[[known]]
+arch = "riscv64"
+kernels = ">=6.4, <6.9"
+case = "stock::dirty::*"
+outcome = "wrong_value"
+reason = "narrow arguments are not extended"
+link = "commit 443574b03387"
+"#;
+
+    fn parse(text: &str) -> Result<Expectations, ExpectationError> {
+        Expectations::parse("expectations.toml", text, &["riscv64".into(), "arm64".into()])
+    }
+
+    #[test]
+    fn an_entry_matches_its_arch_range_and_case() {
+        let known = parse(ENTRY).unwrap();
+        let case = "stock::dirty::s32_argument";
+        assert!(known.find("riscv64", Release(6, 8), case).is_some());
+        assert!(known.find("riscv64", Release(6, 9), case).is_none());
+        assert!(known.find("arm64", Release(6, 8), case).is_none());
+        assert!(known.find("riscv64", Release(6, 8), "stock::strings::strchr").is_none());
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let what = |text: &str| parse(text).unwrap_err().to_string();
+        assert!(what(&ENTRY.replace("riscv64", "riscv46")).starts_with("expectations.toml: line 2: unknown arch `riscv46`"));
+        assert!(what(&ENTRY.replace("wrong_value", "wrong")).contains("no failing outcome is called `wrong`"));
+        assert!(what(&ENTRY.replace("<6.9", "6.9")).contains("found `6.9`"));
+        assert!(what(&ENTRY.replace("reason", "raeson")).contains("unknown field `raeson`"));
+        assert!(what(&ENTRY.replace("narrow arguments are not extended", "")).contains("`reason` is empty"));
+    }
+
+    #[test]
+    fn globs() {
+        assert!(glob("a::*", "a::b") && glob("*", "x") && glob("a*c*e", "abcde") && glob("ab", "ab"));
+        assert!(!glob("a::*", "b::a::") && !glob("ab", "abc") && !glob("a*c*e", "abcd") && !glob("a*a", "a"));
+    }
+}

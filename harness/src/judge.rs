@@ -1,0 +1,241 @@
+//! The judge: from (expectation, observation) to an outcome, from outcome to what it means for the run, from cells to
+//! a verdict. Pure functions of their inputs, tested without a guest.
+//!
+//! The oracle is the C meaning of the kfunc's prototype: a result is compared in the bits of its type.
+
+use crate::arch::Release;
+use crate::bpf::{Annotations, Expect};
+use crate::expectations::{Known, kind};
+use crate::model::{Cell, GuestEnd, Observation, Outcome, Standing, Verdict, probe};
+
+/// `ENOTSUPP` of the kernel (include/linux/errno.h); not in any libc.
+pub const ENOTSUPP: i32 = 524;
+
+/// The verifier's refusals of kfunc calls as such (kernel/bpf/verifier.c, `add_kfunc_call`).
+pub const LINE_NO_BTF: &str = "calling kernel function is not supported without CONFIG_DEBUG_INFO_BTF";
+/// See [`LINE_NO_BTF`].
+pub const LINE_NO_JIT: &str = "JIT is required for calling kernel function";
+/// See [`LINE_NO_BTF`].
+pub const LINE_UNSUPPORTED: &str = "JIT does not support calling kernel function";
+
+/// Fact under which the runner files the first splat of a case.
+pub const FACT_SPLAT: &str = "splat";
+
+/// Judges one observation.
+pub fn judge(expected: &Annotations, seen: &Observation) -> Outcome {
+    if let Some(outcome) = out_of_order(seen) {
+        return outcome;
+    }
+    let outcome = match (expected.expect, seen.load_errno) {
+        (Expect::Failure, Some(0)) => {
+            Outcome::Rejected { errno: 0, line: "the kernel accepted a program that it must refuse".into() }
+        }
+        (Expect::Failure, Some(errno)) => refused_as_expected(expected, errno, &seen.verifier_log),
+        (_, Some(0)) => judge_run(expected, seen),
+        (_, Some(errno)) => refusal(errno, &seen.verifier_log),
+        (_, None) => Outcome::Infrastructure { error: "the program was never loaded".into() },
+    };
+    match seen.facts.get(FACT_SPLAT) {
+        Some(line) => Outcome::Splat { line: line.clone() },
+        None => outcome,
+    }
+}
+
+/// The outcome of a case that has no annotations and did not get as far as an answer.
+pub fn without_expectation(seen: &Observation) -> Outcome {
+    out_of_order(seen).unwrap_or_else(|| Outcome::Infrastructure { error: "nothing was observed".into() })
+}
+
+/// What leaves nothing to compare: the harness failed, the guest died, a kfunc is missing.
+fn out_of_order(seen: &Observation) -> Option<Outcome> {
+    if let Some(error) = &seen.infrastructure {
+        return Some(Outcome::Infrastructure { error: error.clone() });
+    }
+    match &seen.guest_end {
+        Some(GuestEnd::Panic { line }) => return Some(Outcome::GuestLost { how: format!("panic: {line}") }),
+        Some(GuestEnd::Exit { status }) => return Some(Outcome::GuestLost { how: format!("QEMU ended: {status}") }),
+        Some(GuestEnd::Silent { after_ms }) => return Some(Outcome::Hang { after_ms: *after_ms }),
+        None => {}
+    }
+    seen.absent_kfunc.as_ref().map(|kfunc| Outcome::KfuncAbsent { kfunc: kfunc.clone() })
+}
+
+/// A refusal that nobody expected, told apart by errno and line.
+pub fn refusal(errno: i32, log: &str) -> Outcome {
+    let has = |text: &str| log.lines().find(|line| line.contains(text)).map(str::to_owned);
+    if errno == ENOTSUPP {
+        if let Some(line) = has(LINE_UNSUPPORTED) {
+            return Outcome::Unsupported { line };
+        }
+        if let Some(line) = has(LINE_NO_BTF) {
+            return Outcome::NoBtf { line };
+        }
+        if let Some(line) = has(LINE_NO_JIT) {
+            return Outcome::NoJit { line };
+        }
+    }
+    Outcome::Rejected { errno, line: telling_line(log) }
+}
+
+/// The log line that says why: the last one that is no statistics and no state dump.
+fn telling_line(log: &str) -> String {
+    let idle = ["processed ", "verification time", "stack depth", "mark_precise", "from ", "insns_total", "max_states"];
+    log.lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !idle.iter().any(|word| line.starts_with(word)))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A refusal was expected: errno and texts must match, the texts in order.
+fn refused_as_expected(expected: &Annotations, errno: i32, log: &str) -> Outcome {
+    if expected.errno.is_some_and(|wanted| wanted != errno) {
+        return refusal(errno, log);
+    }
+    let mut rest = log;
+    for msg in &expected.msgs {
+        match rest.find(msg.as_str()) {
+            Some(at) => rest = &rest[at + msg.len()..],
+            None => return refusal(errno, log),
+        }
+    }
+    Outcome::Pass
+}
+
+fn judge_run(expected: &Annotations, seen: &Observation) -> Outcome {
+    if let Some(errno) = seen.run_errno.filter(|errno| *errno != 0) {
+        return Outcome::Rejected { errno, line: format!("BPF_PROG_TEST_RUN failed with errno {errno}") };
+    }
+    if let Some(wanted) = expected.retval {
+        match seen.retval {
+            Some(got) if got == wanted => {}
+            Some(got) => return wrong("return value", number(wanted), number(got)),
+            None => return Outcome::Infrastructure { error: "the program was not run".into() },
+        }
+    }
+    for observe in &expected.observes {
+        let what = format!("observed[{}] as {}", observe.index, observe.ty.name());
+        let Some(slot) = seen.observed.get(&observe.index).copied() else {
+            return Outcome::Infrastructure { error: format!("observed[{}] was not read", observe.index) };
+        };
+        // The kernel's memory never looks like this (kfunc_case.h, KFUNC_UNSET): the program did not get that far.
+        if slot == UNSET {
+            return wrong(&what, observe.expected(), "nothing: the program did not store to it".into());
+        }
+        if !observe.holds(slot) {
+            return wrong(&what, observe.expected(), format!("{} (all 64 bits: {slot:#018x})", observe.ty.show(slot)));
+        }
+    }
+    Outcome::Pass
+}
+
+/// `KFUNC_UNSET` of `testcases/include/kfunc_case.h`.
+const UNSET: u64 = 0xa5a5_a5a5_a5a5_a5a5;
+
+fn wrong(what: &str, expected: String, got: String) -> Outcome {
+    Outcome::WrongValue { what: what.into(), expected, got }
+}
+
+fn number(value: u32) -> String {
+    let signed = value.cast_signed();
+    if signed < 0 || value > 0xffff { format!("{signed} ({value:#x})") } else { value.to_string() }
+}
+
+/// What an outcome means on this kernel.
+///
+/// `config` tells whether a Kconfig symbol is set, `None` when the kernel's configuration is not known.
+pub fn standing(
+    expected: &Annotations,
+    outcome: &Outcome,
+    release: Release,
+    config: &dyn Fn(&str) -> Option<bool>,
+    known: Option<&Known>,
+) -> Standing {
+    if let Some(must) = &expected.must {
+        let said = expected.must_say.as_ref().is_none_or(|text| in_words(outcome).contains(text.as_str()));
+        return if kind(outcome) == must && said { Standing::Right } else { Standing::Wrong };
+    }
+    if let Outcome::NotRun { reason } = outcome {
+        return Standing::NotApplicable { reason: reason.clone() };
+    }
+    if let Outcome::KfuncAbsent { .. } | Outcome::Rejected { .. } = outcome {
+        let first = expected.since.map(|(version, patch_level)| Release(version, patch_level));
+        let last = expected.until.map(|(version, patch_level)| Release(version, patch_level));
+        if let Some(first) = first.filter(|first| release < *first) {
+            return Standing::NotApplicable { reason: format!("needs Linux {first}, this is {release}") };
+        }
+        if let Some(last) = last.filter(|last| release > *last) {
+            return Standing::NotApplicable { reason: format!("is for Linux up to {last}, this is {release}") };
+        }
+        if let Some(symbol) = expected.configs.iter().find(|symbol| config(symbol) == Some(false)) {
+            return Standing::NotApplicable { reason: format!("needs CONFIG_{symbol}, which this kernel is built without") };
+        }
+    }
+    match (known, outcome) {
+        (Some(known), Outcome::Pass) => Standing::UnexpectedPass { reason: known.reason.clone() },
+        (Some(known), outcome) if kind(outcome) == known.outcome => {
+            Standing::KnownFailure { reason: known.reason.clone(), link: known.link.clone() }
+        }
+        (_, Outcome::Pass) => Standing::Right,
+        _ => Standing::Wrong,
+    }
+}
+
+/// An outcome's parts in one line, for `__must_say`.
+fn in_words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Pass => "pass".into(),
+        Outcome::WrongValue { what, expected, got } => format!("{what}: expected {expected}, got {got}"),
+        Outcome::Rejected { errno, line } => format!("errno {errno}: {line}"),
+        Outcome::Unsupported { line } | Outcome::NoBtf { line } | Outcome::NoJit { line } | Outcome::Splat { line } => {
+            line.clone()
+        }
+        Outcome::KfuncAbsent { kfunc } => kfunc.clone(),
+        Outcome::Hang { after_ms } => format!("{after_ms} ms"),
+        Outcome::GuestLost { how } => how.clone(),
+        Outcome::Infrastructure { error } => error.clone(),
+        Outcome::NotRun { reason } => reason.clone(),
+    }
+}
+
+/// What the cells of one (arch, kernel) add up to, and why.
+pub fn verdict(cells: &[Cell]) -> (Verdict, String) {
+    let probe = |name: &str| cells.iter().find(|cell| cell.suite == "probe" && cell.case == name);
+    let fact = |name: &str, key: &str| probe(name).and_then(|cell| cell.observation.facts.get(key)).map(String::as_str);
+    let line = |name: &str| probe(name).and_then(|cell| cell.observation.facts.get("line")).cloned().unwrap_or_default();
+    if fact(probe::BTF, "btf") == Some("no") || fact(probe::KFUNC_CALL, "claim") == Some("no BTF") {
+        return (Verdict::NoBtf, line(probe::KFUNC_CALL));
+    }
+    if matches!(fact(probe::JIT, "jit"), Some("absent" | "off")) {
+        return (Verdict::NoJit, line(probe::KFUNC_CALL));
+    }
+    match fact(probe::KFUNC_CALL, "claim") {
+        Some("yes") => {}
+        Some("no") => return (Verdict::Unsupported, line(probe::KFUNC_CALL)),
+        _ => return (Verdict::Unknown, "whether kfunc calls are accepted was not found out".into()),
+    }
+    let judged: Vec<&Cell> = cells.iter().filter(|c| c.suite != "probe" && c.suite != "control").collect();
+    let is_fault = |cell: &&&Cell| {
+        let excused = matches!(cell.standing, Standing::Right | Standing::NotApplicable { .. });
+        !excused && !matches!(cell.outcome, Outcome::Pass | Outcome::Infrastructure { .. } | Outcome::KfuncAbsent { .. })
+    };
+    let faults: Vec<&&Cell> = judged.iter().filter(is_fault).collect();
+    if let Some(first) = faults.first() {
+        return (Verdict::Broken, format!("{} of {} cases wrong, the first: {}", faults.len(), run_of(&judged), first.name()));
+    }
+    let right = judged.iter().filter(|cell| cell.outcome == Outcome::Pass).count();
+    match (right, run_of(&judged)) {
+        (0, _) => (Verdict::Unknown, "kfunc calls are accepted; no case was run to see whether they are right".into()),
+        (right, run) if right == run => (Verdict::Conformant, format!("all {run} cases right")),
+        (right, run) => (Verdict::Unknown, format!("{} of {run} cases could not be judged", run - right)),
+    }
+}
+
+fn run_of(cells: &[&Cell]) -> usize {
+    cells.iter().filter(|cell| cell.standing.was_run()).count()
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -1,0 +1,28 @@
+//! The host side of kfunc-conformance: boots kernels in QEMU, loads BPF programs that call kfuncs, compares what came
+//! back, and says whether `bpf_jit_supports_kfunc_call()` tells the truth.
+//!
+//! Data flows one way, and the modules are in that order:
+//! [`plan`] (what to run) → [`run`] and [`session`] (drive it: [`qemu`], [`guest`], [`bpf`] over [`sys`]) → [`judge`]
+//! (what it means) → [`model`] (what is saved) → [`report`]. [`cli`] and [`trials`] are the two ways in.
+
+pub mod arch;
+pub mod bpf;
+pub mod btf;
+pub mod cli;
+pub mod doctor;
+pub mod event;
+pub mod expectations;
+pub mod guest;
+pub mod judge;
+pub mod model;
+pub mod objects;
+pub mod plan;
+pub mod probe;
+pub mod qemu;
+pub mod report;
+pub mod results;
+pub mod run;
+pub mod session;
+pub mod sys;
+pub mod sys_local;
+pub mod trials;

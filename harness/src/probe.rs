@@ -1,0 +1,606 @@
+//! The probe suite: questions to a kernel whose answers are the table's columns.
+//!
+//! A probe makes an [`Observation`] with facts, and says what was wrong with it given what the arch file and the
+//! kernel's configuration promise. Programs are hand-written, because their exact instructions are the question; only
+//! the trampoline has a C program (`testcases/probe`).
+
+use std::sync::Arc;
+
+use crate::arch::{Claims, Release};
+use crate::bpf::insn::{Insn, Reg, Size};
+use crate::bpf::{self, KernelTypes, LoadError, LoadOptions, LoadResult, Object, ProgType, RawProgram, RunOptions};
+use crate::guest::files;
+use crate::judge::{ENOTSUPP, LINE_NO_BTF, LINE_NO_JIT, LINE_UNSUPPORTED, judge, refusal};
+use crate::model::{Observation, Outcome, Standing, probe};
+use crate::sys::{Batch, Sys, SysError, one_call};
+
+/// One question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // described by `description`
+pub enum Probe {
+    Jit,
+    Btf,
+    KfuncCall,
+    Trampoline,
+    JitOff,
+    NonGpl,
+    UnknownId,
+    StackArgs,
+}
+
+impl Probe {
+    /// All, in running order.
+    pub const ALL: [Self; 8] = [
+        Self::Jit,
+        Self::Btf,
+        Self::KfuncCall,
+        Self::Trampoline,
+        Self::JitOff,
+        Self::NonGpl,
+        Self::UnknownId,
+        Self::StackArgs,
+    ];
+
+    /// Name of the case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jit => probe::JIT,
+            Self::Btf => probe::BTF,
+            Self::KfuncCall => probe::KFUNC_CALL,
+            Self::Trampoline => probe::TRAMPOLINE,
+            Self::JitOff => probe::JIT_OFF,
+            Self::NonGpl => probe::NON_GPL,
+            Self::UnknownId => probe::UNKNOWN_ID,
+            Self::StackArgs => probe::STACK_ARGS,
+        }
+    }
+
+    /// One line for people.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Jit => "there is a JIT and it is on",
+            Self::Btf => "the kernel has BTF",
+            Self::KfuncCall => "a kfunc call is accepted and made, or refused with the verifier's line",
+            Self::Trampoline => "a BPF trampoline can be attached to a kernel function, and fires",
+            Self::JitOff => "with the JIT off a kfunc call is refused, in the verifier's words",
+            Self::NonGpl => "a program that is not GPL compatible may not call kfuncs",
+            Self::UnknownId => "a call to a BTF id that is no function is refused",
+            Self::StackArgs => "a function with more than five arguments can be called",
+        }
+    }
+}
+
+/// What a probe knows of the kernel it asks.
+pub struct Context<'a> {
+    /// What the arch's JIT claims, by release.
+    pub claims: &'a Claims,
+    /// The kernel's release.
+    pub release: Release,
+    /// Its types.
+    pub kernel: &'a KernelTypes,
+    /// Bytes of vmlinux BTF, 0 for none.
+    pub btf_bytes: usize,
+    /// Whether a Kconfig symbol is set; `None` when the configuration is not known.
+    pub config: &'a dyn Fn(&str) -> Option<bool>,
+    /// `net.core.bpf_jit_enable` at boot, absent without the file.
+    pub jit_default: Option<String>,
+    /// The compiled `testcases/probe/trampoline.bpf.c`.
+    pub trampoline: &'a Arc<Object>,
+}
+
+/// Where the JIT is switched.
+pub const JIT_ENABLE: &str = "/proc/sys/net/core/bpf_jit_enable";
+
+/// What a probe found.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What happened.
+    pub observation: Observation,
+    /// Its judgement.
+    pub outcome: Outcome,
+    /// What that means.
+    pub standing: Standing,
+}
+
+impl Answer {
+    fn new(observation: Observation, outcome: Outcome, standing: Standing) -> Self {
+        Self { observation, outcome, standing }
+    }
+
+    fn judged(observation: Observation, outcome: Outcome) -> Self {
+        let standing = if outcome == Outcome::Pass { Standing::Right } else { Standing::Wrong };
+        Self { observation, outcome, standing }
+    }
+
+    fn not_run(reason: &str, facts: &[(&str, &str)]) -> Self {
+        let mut observation = Observation::default();
+        for (key, value) in facts {
+            fact(&mut observation, key, value);
+        }
+        let reason = reason.to_owned();
+        Self::new(observation, Outcome::NotRun { reason: reason.clone() }, Standing::NotApplicable { reason })
+    }
+}
+
+fn fact(observation: &mut Observation, key: &str, value: &str) {
+    observation.facts.insert(key.into(), value.into());
+}
+
+/// Asks one question.
+///
+/// # Errors
+/// [`SysError`] when the guest is gone.
+pub fn ask(probe: Probe, sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError> {
+    match probe {
+        Probe::Jit => jit(sys, context),
+        Probe::Btf => Ok(btf(context)),
+        Probe::KfuncCall => kfunc_call(sys, context),
+        Probe::Trampoline => trampoline(sys, context),
+        Probe::JitOff => jit_off(sys, context),
+        Probe::NonGpl => refused_call(sys, context, Refusal::NonGpl),
+        Probe::UnknownId => refused_call(sys, context, Refusal::UnknownId),
+        Probe::StackArgs => stack_args(sys, context),
+    }
+}
+
+fn jit(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError> {
+    let mut seen = Observation::default();
+    let Some(default) = &context.jit_default else {
+        fact(&mut seen, "jit", "absent");
+        let line = format!("{JIT_ENABLE} does not exist");
+        return Ok(Answer::judged(seen, Outcome::NoJit { line }));
+    };
+    let now = files::read_text(sys, JIT_ENABLE)?.unwrap_or_default();
+    fact(&mut seen, "jit_default", default);
+    fact(&mut seen, "jit", if now == "0" { "off" } else { "on" });
+    let outcome =
+        if now == "0" { Outcome::NoJit { line: format!("{JIT_ENABLE} stays 0") } } else { Outcome::Pass };
+    Ok(Answer::judged(seen, outcome))
+}
+
+fn btf(context: &Context<'_>) -> Answer {
+    let mut seen = Observation::default();
+    if context.kernel.vmlinux.is_some() {
+        fact(&mut seen, "btf", "yes");
+        fact(&mut seen, "btf_bytes", &context.btf_bytes.to_string());
+        return Answer::judged(seen, Outcome::Pass);
+    }
+    fact(&mut seen, "btf", "no");
+    let outcome = Outcome::NoBtf { line: format!("{} does not exist", bpf::kernel::VMLINUX_PATH) };
+    match (context.config)("DEBUG_INFO_BTF") {
+        Some(false) => {
+            let reason = "the kernel is built without CONFIG_DEBUG_INFO_BTF".into();
+            Answer::new(seen, outcome, Standing::NotApplicable { reason })
+        }
+        _ => Answer::judged(seen, outcome),
+    }
+}
+
+/// A program that calls a kfunc which every kernel of some age has, by name and program type.
+struct Candidate {
+    prog_type: ProgType,
+    kfuncs: &'static [&'static str],
+    build: fn(&[i32]) -> Vec<Insn>,
+}
+
+/// `bpf_rcu_read_lock()`, `bpf_rcu_read_unlock()`: 6.2 and later, no argument, no result.
+fn lock_unlock(ids: &[i32]) -> Vec<Insn> {
+    vec![Insn::call_kfunc(ids[0], 0), Insn::call_kfunc(ids[1], 0), Insn::mov_imm(Reg::R0, 0), Insn::exit()]
+}
+
+/// `bpf_kfunc_call_test_mem_len_pass1(void *mem, int mem__sz)`: in vmlinux up to 6.4 (net/bpf/test_run.c).
+fn mem_len(ids: &[i32]) -> Vec<Insn> {
+    vec![
+        Insn::store_imm(Size::Dw, Reg::R10, -8, 0),
+        Insn::mov(Reg::R1, Reg::R10),
+        Insn::alu_imm(bpf::insn::Alu::Add, Reg::R1, -8),
+        Insn::mov_imm(Reg::R2, 8),
+        Insn::call_kfunc(ids[0], 0),
+        Insn::mov_imm(Reg::R0, 0),
+        Insn::exit(),
+    ]
+}
+
+const CANDIDATES: [Candidate; 3] = [
+    Candidate { prog_type: ProgType::Syscall, kfuncs: &["bpf_rcu_read_lock", "bpf_rcu_read_unlock"], build: lock_unlock },
+    Candidate { prog_type: ProgType::SchedCls, kfuncs: &["bpf_rcu_read_lock", "bpf_rcu_read_unlock"], build: lock_unlock },
+    Candidate { prog_type: ProgType::SchedCls, kfuncs: &["bpf_kfunc_call_test_mem_len_pass1"], build: mem_len },
+];
+
+/// The candidates' programs that this kernel's BTF can name.
+fn programs(kernel: &KernelTypes) -> Vec<(RawProgram, &'static str)> {
+    let ids = |names: &[&str]| -> Option<Vec<i32>> {
+        names.iter().map(|name| kernel.func(name).map(|symbol| symbol.id.cast_signed())).collect()
+    };
+    let build = |candidate: &Candidate| {
+        let insns = (candidate.build)(&ids(candidate.kfuncs)?);
+        Some((RawProgram::new("probe_kfunc", candidate.prog_type, insns), candidate.kfuncs[0]))
+    };
+    CANDIDATES.iter().filter_map(build).collect()
+}
+
+/// Without BTF no id can be known: any will do to hear the verifier's answer.
+fn blind_program() -> RawProgram {
+    RawProgram::new("probe_kfunc", ProgType::Syscall, lock_unlock(&[1, 1]))
+}
+
+/// Loads the first program that is accepted, or gives the first refusal. The fd is closed again after a test run.
+fn try_call(sys: &mut dyn Sys, context: &Context<'_>, seen: &mut Observation) -> Result<(), SysError> {
+    let mut tries = programs(context.kernel);
+    if tries.is_empty() {
+        tries.push((blind_program(), ""));
+    }
+    let mut first = true;
+    for (program, kfunc) in tries {
+        match bpf::load_program(sys, &program, 1)? {
+            LoadResult::Loaded(fd) => {
+                seen.load_errno = Some(0);
+                seen.verifier_log.clear();
+                fact(seen, "kfunc", kfunc);
+                let result = test_run(sys, &program, fd)?;
+                seen.run_errno = Some(i32::try_from(-result.min(0)).unwrap_or(i32::MAX));
+                files::close(sys, u64::from(fd.cast_unsigned()))?;
+                return Ok(());
+            }
+            LoadResult::Refused { errno, log } if first => {
+                seen.load_errno = Some(errno);
+                seen.verifier_log = log;
+                fact(seen, "kfunc", kfunc);
+                first = false;
+            }
+            LoadResult::Refused { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// Runs a hand-written program once.
+fn test_run(sys: &mut dyn Sys, program: &RawProgram, fd: i32) -> Result<i64, SysError> {
+    /// `BPF_PROG_TEST_RUN`; `test` in `union bpf_attr` ends at 80 bytes.
+    const TEST_RUN: u64 = 10;
+    let target = sys.target().clone();
+    let mut batch = Batch::new(&target);
+    let mut attr = bpf::attr::Attr::new(target.endian, 80).fd(0, fd);
+    if program.prog_type == ProgType::SchedCls {
+        let packet = bpf::test_packet();
+        let len = u32::try_from(packet.len()).unwrap_or(0);
+        let data = batch.bytes(packet);
+        attr = attr.u32(8, len).u64(16, data);
+    }
+    attr.call(&mut batch, target.syscalls.bpf, TEST_RUN);
+    one_call(&sys.submit(&batch)?)
+}
+
+fn kfunc_call(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError> {
+    let mut seen = Observation::default();
+    try_call(sys, context, &mut seen)?;
+    let promised = context.claims.kfunc_call.holds(context.release);
+    let outcome = match (seen.load_errno, seen.run_errno) {
+        (Some(0), Some(0)) => Outcome::Pass,
+        (Some(0), Some(errno)) => Outcome::Rejected { errno, line: "accepted, but it could not be run".into() },
+        (Some(errno), _) => refusal(errno, &seen.verifier_log),
+        (None, _) => Outcome::Infrastructure { error: "no program was loaded".into() },
+    };
+    let (claim, line, right) = match &outcome {
+        Outcome::Pass => ("yes", None, promised),
+        // The three refusals, to the letter, and only where they belong.
+        Outcome::Unsupported { line } => ("no", Some(line), !promised && line == LINE_UNSUPPORTED),
+        Outcome::NoBtf { line } => ("no BTF", Some(line), context.kernel.vmlinux.is_none() && line == LINE_NO_BTF),
+        Outcome::NoJit { line } => ("no JIT", Some(line), context.jit_default.is_none() && line == LINE_NO_JIT),
+        Outcome::Rejected { line, .. } => ("unknown", Some(line), false),
+        _ => ("unknown", None, false),
+    };
+    fact(&mut seen, "claim", claim);
+    if let Some(line) = line {
+        fact(&mut seen, "line", line);
+    }
+    let standing = if right { Standing::Right } else { Standing::Wrong };
+    Ok(Answer::new(seen, outcome, standing))
+}
+
+fn trampoline(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError> {
+    if context.kernel.vmlinux.is_none() {
+        let reason = "a trampoline's target is named by a BTF id, and there is no BTF";
+        return Ok(Answer::not_run(reason, &[("trampoline", "not observable")]));
+    }
+    let mut seen = Observation::default();
+    let program = context.trampoline.programs().into_iter().next();
+    let Some((name, annotations)) = program.and_then(|p| Some((p.name, p.annotations.ok()?))) else {
+        seen.infrastructure = Some("testcases/probe/trampoline.bpf.c has no program".into());
+        return Ok(Answer::judged(seen.clone(), judge_infrastructure(&seen)));
+    };
+    match bpf::load(sys, context.trampoline, &name, context.kernel, &LoadOptions::default()) {
+        Ok(loaded) => {
+            let result = loaded.run(sys, &RunOptions::default())?;
+            loaded.close(sys)?;
+            seen.load_errno = Some(0);
+            seen.run_errno = Some(result.errno);
+            seen.retval = Some(result.retval);
+            seen.observed = (0u32..).zip(result.observed).take(1).collect();
+        }
+        Err(error) => refused_load(error, &mut seen)?,
+    }
+    let outcome = judge(&annotations, &seen);
+    let there = outcome == Outcome::Pass;
+    fact(&mut seen, "trampoline", if there { "yes" } else { "no" });
+    let promised = context.claims.trampoline.holds(context.release);
+    let standing = match (there, promised) {
+        (true, true) => Standing::Right,
+        (false, false) => Standing::NotApplicable { reason: "this architecture has no BPF trampoline in this release".into() },
+        _ => Standing::Wrong,
+    };
+    Ok(Answer::new(seen, outcome, standing))
+}
+
+fn judge_infrastructure(seen: &Observation) -> Outcome {
+    Outcome::Infrastructure { error: seen.infrastructure.clone().unwrap_or_default() }
+}
+
+/// Files how a load failed.
+///
+/// # Errors
+/// [`SysError`] when it was the guest that failed.
+pub fn refused_load(error: LoadError, seen: &mut Observation) -> Result<(), SysError> {
+    match error {
+        LoadError::Sys(error) => return Err(error),
+        LoadError::KfuncAbsent(name) | LoadError::NoAttachTarget { target: name, .. } => seen.absent_kfunc = Some(name),
+        LoadError::Refused { errno, log, .. } => {
+            seen.load_errno = Some(errno);
+            seen.verifier_log = log;
+        }
+        LoadError::Setup { what, errno, log } => {
+            seen.load_errno = Some(errno);
+            seen.verifier_log = format!("{log}\nthe kernel refused {what}").trim_start().to_owned();
+        }
+        other => seen.infrastructure = Some(other.to_string()),
+    }
+    Ok(())
+}
+
+fn jit_off(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError> {
+    if context.kernel.vmlinux.is_none() {
+        return Ok(Answer::not_run("without BTF the verifier refuses for that reason first", &[]));
+    }
+    if context.jit_default.is_none() {
+        return Ok(Answer::not_run("there is no JIT to switch off", &[]));
+    }
+    if files::write(sys, JIT_ENABLE, "0")?.is_err() || files::read_text(sys, JIT_ENABLE)?.as_deref() != Ok("0") {
+        return Ok(Answer::not_run("the JIT cannot be switched off (CONFIG_BPF_JIT_ALWAYS_ON)", &[]));
+    }
+    let mut seen = Observation::default();
+    let tried = try_call(sys, context, &mut seen);
+    let restored = files::write(sys, JIT_ENABLE, "1")?;
+    tried?;
+    if let Err(errno) = restored {
+        seen.infrastructure = Some(format!("the JIT could not be switched on again (errno {errno})"));
+        return Ok(Answer::judged(seen.clone(), judge_infrastructure(&seen)));
+    }
+    Ok(refused_with(seen, ENOTSUPP, LINE_NO_JIT))
+}
+
+/// A refusal was due: errno and line must be these.
+fn refused_with(seen: Observation, errno: i32, line: &str) -> Answer {
+    let outcome = match seen.load_errno {
+        Some(got) if got == errno && seen.verifier_log.lines().any(|l| l.contains(line)) => Outcome::Pass,
+        Some(0) => Outcome::Rejected { errno: 0, line: format!("accepted, but must be refused with `{line}`") },
+        Some(got) => refusal(got, &seen.verifier_log),
+        None => Outcome::Infrastructure { error: "no program was loaded".into() },
+    };
+    Answer::judged(seen, outcome)
+}
+
+#[derive(Clone, Copy)]
+enum Refusal {
+    NonGpl,
+    UnknownId,
+}
+
+/// A BTF id beyond every kernel's last type.
+const NO_SUCH_ID: i32 = 0x7fff_fff0;
+
+fn refused_call(sys: &mut dyn Sys, context: &Context<'_>, which: Refusal) -> Result<Answer, SysError> {
+    if context.kernel.vmlinux.is_none() {
+        return Ok(Answer::not_run("without BTF the verifier refuses for that reason first", &[]));
+    }
+    if !context.claims.kfunc_call.holds(context.release) {
+        return Ok(Answer::not_run("without kfunc support the verifier refuses for that reason first", &[]));
+    }
+    let program = programs(context.kernel).into_iter().next();
+    let (program, line) = match which {
+        Refusal::UnknownId => {
+            let insns = lock_unlock(&[NO_SUCH_ID, NO_SUCH_ID]);
+            (RawProgram::new("probe_id", ProgType::Syscall, insns), format!("kernel btf_id {NO_SUCH_ID} is not a function"))
+        }
+        Refusal::NonGpl => match program {
+            Some((program, _)) => {
+                let program = RawProgram { license: "Proprietary".into(), ..program };
+                (program, "cannot call kernel function from non-GPL compatible program".into())
+            }
+            None => return Ok(Answer::not_run("no kfunc that could be called from here is known in this kernel", &[])),
+        },
+    };
+    let mut seen = Observation::default();
+    match bpf::load_program(sys, &program, 1)? {
+        LoadResult::Loaded(fd) => {
+            seen.load_errno = Some(0);
+            files::close(sys, u64::from(fd.cast_unsigned()))?;
+        }
+        LoadResult::Refused { errno, log } => {
+            seen.load_errno = Some(errno);
+            seen.verifier_log = log;
+        }
+    }
+    const EINVAL: i32 = 22;
+    Ok(refused_with(seen, EINVAL, &line))
+}
+
+/// The first release whose verifier knows calls with more than five arguments.
+const STACK_ARGS_SINCE: Release = Release(7, 2);
+
+/// No stock kernel has a kfunc with more than five arguments; a function of the program itself goes through the same
+/// `bpf_jit_supports_stack_args()` (kernel/bpf/btf.c, `btf_prepare_func_args`) and the same code in the JIT.
+fn stack_args(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError> {
+    if context.release < STACK_ARGS_SINCE {
+        let reason = format!("before Linux {STACK_ARGS_SINCE} no function has more than five arguments");
+        return Ok(Answer::not_run(&reason, &[("stack_args", "no")]));
+    }
+    let mut seen = Observation::default();
+    let endian = sys.target().endian;
+    let btf_fd = match load_btf(sys, &six_argument_btf(endian))? {
+        Ok(fd) => fd,
+        Err(errno) => {
+            seen.infrastructure = Some(format!("the program's BTF was refused (errno {errno})"));
+            return Ok(Answer::judged(seen.clone(), judge_infrastructure(&seen)));
+        }
+    };
+    let mut program = RawProgram::new("probe_args", ProgType::Syscall, six_argument_call());
+    program.btf_fd = Some(btf_fd);
+    program.func_info = six_argument_func_info(endian);
+    match bpf::load_program(sys, &program, 1)? {
+        LoadResult::Loaded(fd) => {
+            seen.load_errno = Some(0);
+            let (errno, retval) = test_run_retval(sys, fd)?;
+            seen.run_errno = Some(errno);
+            seen.retval = Some(retval);
+            files::close(sys, u64::from(fd.cast_unsigned()))?;
+        }
+        LoadResult::Refused { errno, log } => {
+            seen.load_errno = Some(errno);
+            seen.verifier_log = log;
+        }
+    }
+    files::close(sys, u64::from(btf_fd.cast_unsigned()))?;
+    let outcome = match (seen.load_errno, seen.run_errno, seen.retval) {
+        (Some(0), Some(0), Some(SIXTH)) => Outcome::Pass,
+        (Some(0), Some(0), got) => Outcome::WrongValue {
+            what: "sixth argument".into(),
+            expected: SIXTH.to_string(),
+            got: got.map_or_else(|| "nothing".into(), |got| got.to_string()),
+        },
+        (Some(0), errno, _) => Outcome::Rejected { errno: errno.unwrap_or(0), line: "accepted, but it could not be run".into() },
+        (errno, ..) => refusal(errno.unwrap_or(0), &seen.verifier_log),
+    };
+    fact(&mut seen, "stack_args", if outcome == Outcome::Pass { "yes" } else { "no" });
+    let promised = context.claims.stack_args.holds(context.release);
+    let refused = matches!(&outcome, Outcome::Rejected { line, .. } if line.contains("JIT does not support function"));
+    let standing = match (&outcome, promised) {
+        (Outcome::Pass, true) => Standing::Right,
+        (_, false) if refused => Standing::NotApplicable { reason: "this JIT takes five arguments, and says so".into() },
+        _ => Standing::Wrong,
+    };
+    Ok(Answer::new(seen, outcome, standing))
+}
+
+/// What the sixth argument is, and what the callee returns.
+const SIXTH: u32 = 0x1234_5678;
+
+/// `return sub(1, 2, 3, 4, 5, SIXTH)`, where `sub` returns its sixth argument: passed at `r11 - 8`, received at `r11 + 8`
+/// (include/linux/filter.h, `is_stack_arg_st`, `is_stack_arg_ldx`).
+fn six_argument_call() -> Vec<Insn> {
+    let argument = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
+    let mut insns: Vec<Insn> = (1..).zip(argument).map(|(value, register)| Insn::mov_imm(register, value)).collect();
+    insns.push(Insn::store_imm(Size::Dw, Reg::R11, -8, SIXTH.cast_signed()));
+    insns.push(Insn::call_local(1));
+    insns.push(Insn::exit());
+    insns.push(Insn::load(Size::Dw, Reg::R0, Reg::R11, 8));
+    insns.push(Insn::exit());
+    insns
+}
+
+/// Instruction at which `sub` begins.
+const SUB: u32 = 8;
+/// BTF ids of the two functions below.
+const MAIN_ID: u32 = 4;
+/// See [`MAIN_ID`].
+const SUB_ID: u32 = 5;
+
+fn six_argument_func_info(endian: crate::arch::Endian) -> (Vec<u8>, u32) {
+    let mut info = Vec::new();
+    for word in [0, MAIN_ID, SUB, SUB_ID] {
+        crate::btf::put_u32(endian, &mut info, word);
+    }
+    (info, 2)
+}
+
+/// `long probe_args(long)` and `static long sub(long, long, long, long, long, long)`, in the format of
+/// Documentation/bpf/btf.rst.
+fn six_argument_btf(endian: crate::arch::Endian) -> Vec<u8> {
+    const INT: u32 = 1 << 24;
+    const FUNC: u32 = 12 << 24;
+    const FUNC_PROTO: u32 = 13 << 24;
+    const SIGNED_64: u32 = (1 << 24) | 64;
+    let strings = b"\0long\0probe_args\0sub\0a\0";
+    let (long, main, sub, a) = (1, 6, 17, 21);
+    let mut types = vec![long, INT, 8, SIGNED_64];
+    types.extend([0, FUNC_PROTO | 1, 1, a, 1]);
+    types.extend([0, FUNC_PROTO | 6, 1]);
+    types.extend([a, 1].repeat(6));
+    // Static functions: linkage 0. A main program must be global (1).
+    types.extend([main, FUNC | 1, 2, sub, FUNC, 3]);
+    let mut bytes = Vec::new();
+    // The magic and two single bytes, version and flags, then lengths.
+    bytes.extend(match endian {
+        crate::arch::Endian::Little => [0x9f, 0xeb, 1, 0],
+        crate::arch::Endian::Big => [0xeb, 0x9f, 1, 0],
+    });
+    let type_len = u32::try_from(types.len() * 4).unwrap_or(0);
+    for word in [24, 0, type_len, type_len, strings.len() as u32] {
+        crate::btf::put_u32(endian, &mut bytes, word);
+    }
+    types.iter().for_each(|word| crate::btf::put_u32(endian, &mut bytes, *word));
+    bytes.extend(strings);
+    bytes
+}
+
+/// `BPF_BTF_LOAD`.
+fn load_btf(sys: &mut dyn Sys, bytes: &[u8]) -> Result<Result<i32, i32>, SysError> {
+    const BTF_LOAD: u64 = 18;
+    let target = sys.target().clone();
+    let mut batch = Batch::new(&target);
+    let at = batch.bytes(bytes);
+    let len = u32::try_from(bytes.len()).unwrap_or(0);
+    bpf::attr::Attr::new(target.endian, 28).u64(0, at).u32(16, len).call(&mut batch, target.syscalls.bpf, BTF_LOAD);
+    let result = one_call(&sys.submit(&batch)?)?;
+    Ok(i32::try_from(result).map_err(|_| -1).and_then(|fd| if fd < 0 { Err(-fd) } else { Ok(fd) }))
+}
+
+/// Runs a SYSCALL program: errno and return value.
+fn test_run_retval(sys: &mut dyn Sys, fd: i32) -> Result<(i32, u32), SysError> {
+    const TEST_RUN: u64 = 10;
+    let target = sys.target().clone();
+    let mut batch = Batch::new(&target);
+    let at = bpf::attr::Attr::new(target.endian, 80).fd(0, fd).call(&mut batch, target.syscalls.bpf, TEST_RUN);
+    batch.peek(at + 4, 4);
+    let replies = sys.submit(&batch)?;
+    let result = one_call(&replies)?;
+    let retval = replies.peeks.first().and_then(|bytes| crate::btf::at_u32(target.endian, bytes, 0)).unwrap_or(0);
+    Ok((i32::try_from(-result.min(0)).unwrap_or(i32::MAX), retval))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Endian;
+
+    #[test]
+    fn the_hand_written_btf_is_what_it_claims() {
+        for endian in [Endian::Little, Endian::Big] {
+            let btf = crate::btf::Btf::parse(&six_argument_btf(endian)).unwrap();
+            assert_eq!(btf.func("probe_args"), Some(MAIN_ID));
+            assert_eq!(btf.func("sub"), Some(SUB_ID));
+            assert_eq!(btf.prototype(SUB_ID).unwrap(), "long sub(long a, long a, long a, long a, long a, long a)");
+        }
+        let insns = six_argument_call();
+        assert!(insns[6].is_pseudo_call() && insns[7] == Insn::exit());
+        assert_eq!(6 + 1 + insns[6].imm, SUB.cast_signed());
+    }
+
+    #[test]
+    fn a_due_refusal_needs_errno_and_line() {
+        let seen = |errno, log: &str| Observation { load_errno: Some(errno), verifier_log: log.into(), ..Observation::default() };
+        assert_eq!(refused_with(seen(524, LINE_NO_JIT), 524, LINE_NO_JIT).standing, Standing::Right);
+        assert_eq!(refused_with(seen(22, LINE_NO_JIT), 524, LINE_NO_JIT).standing, Standing::Wrong);
+        assert_eq!(refused_with(seen(524, LINE_UNSUPPORTED), 524, LINE_NO_JIT).standing, Standing::Wrong);
+        assert_eq!(refused_with(seen(0, ""), 524, LINE_NO_JIT).standing, Standing::Wrong);
+    }
+}

@@ -1,0 +1,155 @@
+//! Carries out a plan: a few guests at a time, results in plan order.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::doctor::needs;
+use crate::event::{Event, Planned};
+use crate::model::{Host, KernelResults, RunResults, SCHEMA};
+use crate::objects::Compiler;
+use crate::plan::Plan;
+use crate::session::{self, Shared};
+
+/// Which accelerator the user wants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Accel {
+    /// KVM where a guest has been seen to come up under it, emulation otherwise.
+    #[default]
+    Auto,
+    /// Emulation.
+    Tcg,
+    /// KVM, or fail.
+    Kvm,
+}
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Debian mirror instead of the host's.
+    pub mirror: Option<String>,
+    /// Cache instead of the user's.
+    pub cache_dir: Option<PathBuf>,
+    /// State directory instead of the user's.
+    pub state_dir: Option<PathBuf>,
+    /// No network.
+    pub offline: bool,
+    /// Ask the mirror even when the cached index is fresh.
+    pub refresh: bool,
+    /// Accelerator.
+    pub accel: Accel,
+    /// Guests at a time; by default as many as processors and memory allow.
+    pub jobs: Option<usize>,
+    /// QEMU program instead of the arch's.
+    pub qemu: Option<PathBuf>,
+    /// The command line, for the results.
+    pub command: Vec<String>,
+}
+
+/// Why nothing could be run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A tool that the plan needs is not here, with how to get it.
+    #[error("{0}")]
+    Missing(String),
+    /// No place for state.
+    #[error(transparent)]
+    State(#[from] crate::results::Error),
+    /// The image store.
+    #[error(transparent)]
+    Store(#[from] images::Error),
+}
+
+/// Memory one guest needs on the host, in MiB: its own, QEMU's, translated code.
+const GUEST_MIB: u64 = 640;
+
+/// Runs a plan. What goes wrong with one (arch, kernel) is in its result and stops no other.
+///
+/// # Errors
+/// When a tool is missing, or there is no usable cache or state directory.
+pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync)) -> Result<RunResults, Error> {
+    needed_tools(plan, options)?;
+    let store = images::Store::open(images::StoreOptions {
+        cache_dir: options.cache_dir.clone(),
+        mirror: options.mirror.clone(),
+        refresh: options.refresh,
+        offline: options.offline,
+        keyring: None,
+    })?;
+    let (started, clock) = (SystemTime::now(), Instant::now());
+    tell(Event::PlanReady {
+        kernels: plan
+            .kernels
+            .iter()
+            .map(|k| Planned { arch: k.arch.name.clone(), kernel: k.kernel.to_string(), cases: k.cases.len() })
+            .collect(),
+    });
+    let state = match &options.state_dir {
+        Some(dir) => dir.clone(),
+        None => crate::results::state_dir()?,
+    };
+    let compiler = Mutex::new(Compiler::new(store.cache_dir()));
+    let shared = Shared { store: &store, options, compiler: &compiler, tell, state: &state };
+    let slots: Vec<Mutex<Option<KernelResults>>> = plan.kernels.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    let jobs = options.jobs.unwrap_or_else(default_jobs).clamp(1, plan.kernels.len().max(1));
+    // A guest ends with the thread that started it, so each worker lives until the queue is empty.
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some((planned, slot)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    plan.kernels.get(index).zip(slots.get(index))
+                } {
+                    let results = session::run(planned, &shared);
+                    *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(results);
+                }
+            });
+        }
+    });
+    let kernels = slots.into_iter().filter_map(|s| s.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
+    Ok(RunResults {
+        schema: SCHEMA,
+        harness: env!("CARGO_PKG_VERSION").into(),
+        started: started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+        command: options.command.clone(),
+        host: host(),
+        kernels: kernels.collect(),
+    })
+}
+
+/// Every QEMU the plan needs, before the first byte is downloaded.
+fn needed_tools(plan: &Plan, options: &Options) -> Result<(), Error> {
+    let mut programs: Vec<PathBuf> = Vec::new();
+    for planned in &plan.kernels {
+        let program = options.qemu.clone().unwrap_or_else(|| PathBuf::from(&planned.arch.qemu.binary));
+        if !programs.contains(&program) {
+            programs.push(program);
+        }
+    }
+    let missing: Vec<String> = programs.iter().filter_map(|program| needs::qemu_version(program).err()).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Missing(missing.join("\n"))) }
+}
+
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// As many guests as there are processors, within the memory that is free.
+fn default_jobs() -> usize {
+    let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    let fit = available.map_or(1, |kib| kib / 1024 / GUEST_MIB);
+    cpus().min(usize::try_from(fit).unwrap_or(1)).max(1)
+}
+
+fn host() -> Host {
+    let kernel = nix::sys::utsname::uname()
+        .map(|u| format!("{} {}", u.release().to_string_lossy(), u.machine().to_string_lossy()))
+        .unwrap_or_default();
+    Host { kernel, cpus: u32::try_from(cpus()).unwrap_or(u32::MAX) }
+}
