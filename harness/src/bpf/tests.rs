@@ -10,7 +10,7 @@ use super::link::Linked;
 use super::*;
 use crate::arch::{Endian, SyscallNumbers, WordSize};
 use crate::btf::tests::Builder;
-use crate::btf::{Btf, INT_SIGNED, at_u32, at_u64};
+use crate::btf::{Btf, INT_SIGNED, Kind, at_u32, at_u64};
 use crate::sys::{Batch, Op, Replies, Sys, SysError, Target};
 use crate::sys_local::LocalSys;
 
@@ -422,6 +422,27 @@ int prog(void *ctx) { observed[0] = 1; tail_call(ctx, &jumps, 1); return 1; }
     let Some(result) = run_here(source) else { return };
     let result = result.unwrap();
     assert_eq!((result.retval, result.observed[0], result.observed[1]), (9, 1, 42));
+}
+
+/// What old kernels get must still be BTF to a new one.
+#[test]
+fn here_reduced_btf_is_accepted() {
+    let source =
+        "enum wide { W = 1LL << 40 } volatile w = W;\nstruct s { int __kptr *p; } volatile v;\n".to_string() + LINKED;
+    let Some(object) = compile(Endian::Little, &source) else { return };
+    let Some((mut sys, _)) = this_machine() else { return };
+    let target = sys.target().clone();
+    let reduced = progbtf::for_old_kernel(&object.kernel_btf).unwrap();
+    let kinds: BTreeSet<Kind> = Btf::parse(&reduced).unwrap().iter().map(|t| t.kind).collect();
+    assert!(!kinds.iter().any(|kind| matches!(kind, Kind::DeclTag | Kind::TypeTag | Kind::Enum64)));
+    for blob in [&reduced, &object.kernel_btf] {
+        let mut batch = Batch::new(&target);
+        let at = batch.bytes(blob.clone());
+        let attr = attr::Attr::new(target.endian, 28).u64(0, at).u32(16, blob.len() as u32);
+        attr.call(&mut batch, target.syscalls.bpf, attr::cmd::BTF_LOAD);
+        let fd = attr::result(&sys.submit(&batch).unwrap(), 0).unwrap().expect("the kernel accepts it");
+        sys.call(target.syscalls.close, &[fd as u64]).unwrap();
+    }
 }
 
 #[test]
