@@ -127,7 +127,12 @@ impl Cache {
     pub(crate) fn require(&self, needed: u64, what: &str) -> Result<()> {
         let available = self.available()?;
         if available < needed {
-            return Err(Error::DiskFull { path: self.root.clone(), what: what.to_owned(), needed, available });
+            return Err(Error::DiskFull {
+                path: self.root.clone(),
+                what: what.to_owned(),
+                needed: Some(needed),
+                available,
+            });
         }
         Ok(())
     }
@@ -141,14 +146,27 @@ impl Cache {
 
     /// An error of writing, which may be that of a full disk.
     pub(crate) fn io(&self, doing: &'static str, path: &Path, source: std::io::Error, needed: u64) -> Error {
-        match source.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::DiskFull {
-                path: self.root.clone(),
-                what: format!("writing {}", path.display()),
-                needed,
-                available: self.available().unwrap_or(0),
-            },
-            _ => Error::Io { doing, path: path.to_owned(), source },
+        match self.explain(Error::Io { doing, path: path.to_owned(), source }) {
+            Error::DiskFull { path, what, available, .. } => {
+                Error::DiskFull { path, what, needed: Some(needed), available }
+            }
+            other => other,
+        }
+    }
+
+    /// Any error; that of a full disk in words.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match error {
+            Error::Io { doing, path, source } if matches!(source.kind(), StorageFull | QuotaExceeded) => {
+                Error::DiskFull {
+                    path: self.root.clone(),
+                    what: format!("the attempt to {doing} {}", path.display()),
+                    needed: None,
+                    available: self.available().unwrap_or(0),
+                }
+            }
+            other => other,
         }
     }
 }
@@ -196,8 +214,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(Some(dir.path().to_owned())).unwrap();
         let error = cache.require(u64::MAX, "package x").unwrap_err();
-        assert!(matches!(error, Error::DiskFull { needed: u64::MAX, .. }));
+        assert!(matches!(error, Error::DiskFull { needed: Some(u64::MAX), .. }));
         assert!(cache.require(1, "package x").is_ok());
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_is_explained() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(dir.path().to_owned())).unwrap();
+        let full = || std::io::Error::from_raw_os_error(28); // ENOSPC
+        let error = cache.explain(Error::Io { doing: "write", path: "x".into(), source: full() });
+        assert!(error.to_string().contains("is full: the attempt to write x ran out of room; free"), "{error}");
+        assert!(matches!(cache.io("write", Path::new("x"), full(), 9), Error::DiskFull { needed: Some(9), .. }));
+        let other = Error::Io { doing: "write", path: "x".into(), source: std::io::Error::from_raw_os_error(13) };
+        assert!(matches!(cache.explain(other), Error::Io { .. }));
     }
 
     #[test]

@@ -259,16 +259,16 @@ pub enum Error {
     },
     /// No room.
     #[error(
-        "the filesystem of {} is full: {what} needs {} and {} are free; free some space, or name another directory \
-         with KFUNC_CACHE", path.display(), size(*needed), size(*available)
+        "the filesystem of {} is full: {what} {}; free some space, or name another directory with KFUNC_CACHE",
+        path.display(), needed.map_or("ran out of room".to_owned(), |n| format!("needs {} and {} are free", size(n), size(*available)))
     )]
     DiskFull {
         /// A directory on it.
         path: PathBuf,
         /// For what.
         what: String,
-        /// Bytes needed.
-        needed: u64,
+        /// Bytes needed, if that was known beforehand.
+        needed: Option<u64>,
         /// Bytes free.
         available: u64,
     },

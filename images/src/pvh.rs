@@ -13,8 +13,8 @@ use object::read::elf::{ElfFile64, ProgramHeader};
 use crate::deb::decompress;
 use crate::format::bzimage_payload;
 
-/// Writes the inner kernel to `out` and rewinds it. `Ok(false)`: it has none that QEMU could enter; the bzImage is booted as
-/// it is. Errors are those of `out` alone.
+/// Writes the inner kernel to `out`, which is empty. `Ok(false)`: it has none that QEMU could enter, the bzImage is booted as
+/// it is, and `out` is empty again. Errors are those of `out` alone.
 pub(crate) fn extract(bzimage: &mut (impl Read + Seek), limit: u64, out: &mut File) -> io::Result<bool> {
     let Some(payload) = payload(bzimage) else { return Ok(false) };
     let mut payload = payload.take(limit + 1);
@@ -24,13 +24,19 @@ pub(crate) fn extract(bzimage: &mut (impl Read + Seek), limit: u64, out: &mut Fi
         let n = match payload.read(&mut buffer) {
             Ok(0) => break,
             Ok(n) => n,
-            Err(_) => return Ok(false),
+            Err(_) => {
+                done = limit + 1;
+                break;
+            }
         };
         done += n as u64;
         out.write_all(&buffer[..n])?;
     }
     let usable = done <= limit && has_entry(out);
-    out.seek(SeekFrom::Start(0))?;
+    if !usable {
+        out.set_len(0)?;
+        out.seek(SeekFrom::Start(0))?;
+    }
     Ok(usable)
 }
 
@@ -105,11 +111,12 @@ mod tests {
 
     fn extracted(bytes: &[u8]) -> Option<Vec<u8>> {
         let mut out = tempfile::tempfile().unwrap();
-        extract(&mut io::Cursor::new(bytes), 1 << 20, &mut out).unwrap().then(|| {
-            let mut got = Vec::new();
-            out.read_to_end(&mut got).unwrap();
-            got
-        })
+        let found = extract(&mut io::Cursor::new(bytes), 1 << 20, &mut out).unwrap();
+        let mut got = Vec::new();
+        out.seek(SeekFrom::Start(0)).unwrap();
+        out.read_to_end(&mut got).unwrap();
+        assert_eq!(found, !got.is_empty());
+        found.then_some(got)
     }
 
     #[test]

@@ -136,6 +136,10 @@ impl Store {
 
     /// A kernel: kernel file, configuration and boot modules are in the cache afterwards.
     pub fn resolve(&self, spec: &KernelSpec, target: &Target, progress: &Progress) -> Result<Image> {
+        self.resolve_inner(spec, target, progress).map_err(|error| self.cache.explain(error))
+    }
+
+    fn resolve_inner(&self, spec: &KernelSpec, target: &Target, progress: &Progress) -> Result<Image> {
         let mut image = match spec {
             KernelSpec::Stock { suite, version } => {
                 stock::resolve(&self.cache, self.archive()?, suite, version.as_deref(), target, progress)?
@@ -152,6 +156,10 @@ impl Store {
 
     /// Modules with all they depend on, in load order. May fetch the package with the modules.
     pub fn modules(&self, image: &Image, names: &[&str], progress: &Progress) -> Result<ModuleSet> {
+        self.modules_inner(image, names, progress).map_err(|error| self.cache.explain(error))
+    }
+
+    fn modules_inner(&self, image: &Image, names: &[&str], progress: &Progress) -> Result<ModuleSet> {
         let mut set = ModuleSet::default();
         let (builtin, mut wanted) = (image.list("modules.builtin"), Vec::new());
         for name in names.iter().map(|n| modules::normalise(n)) {
@@ -222,7 +230,7 @@ impl Store {
         let agent = fs::read(&agent).context("read the agent", agent)?;
         let modules = image.boot_modules.iter().map(|m| fs::read(&m.path).context("read the module", &m.path));
         let archive = initramfs::archive(&agent, &modules.collect::<Result<Vec<_>>>()?);
-        self.cache.write(&path, &archive)?;
+        self.cache.write(&path, &archive).map_err(|error| self.cache.explain(error))?;
         Ok(path)
     }
 

@@ -24,7 +24,7 @@ pub(crate) fn unwrap_kernel(
     let not = |reason: String| Error::NotAKernel { path: name.to_owned(), reason };
     let mut layer = look(&mut input).map_err(|e| not(e.to_string()))?.map_err(not)?;
     if let Layer::Kernel(machine) = layer {
-        finish(&mut input, machine, out, name, scratch)?;
+        finish(&mut input, machine, out, name)?;
         return Ok(machine);
     }
     let mut file = scratch()?;
@@ -32,7 +32,7 @@ pub(crate) fn unwrap_kernel(
     for _ in 1..MAX_LAYERS {
         layer = look(&mut file).map_err(|e| not(e.to_string()))?.map_err(not)?;
         if let Layer::Kernel(machine) = layer {
-            finish(&mut file, machine, out, name, scratch)?;
+            finish(&mut file, machine, out, name)?;
             return Ok(machine);
         }
         let mut next = scratch()?;
@@ -92,17 +92,9 @@ fn peel(input: &mut (impl Read + Seek), layer: Layer, out: &mut File, name: &str
 }
 
 /// Writes the bare kernel; for x86-64 the one inside the bzImage, if it can be entered.
-fn finish(
-    input: &mut (impl Read + Seek),
-    machine: Machine,
-    out: &mut File,
-    name: &str,
-    scratch: impl Fn() -> Result<File>,
-) -> Result<()> {
+fn finish(input: &mut (impl Read + Seek), machine: Machine, out: &mut File, name: &str) -> Result<()> {
     if machine.elf_machine == 62 {
-        let mut inner = scratch()?;
-        if pvh::extract(input, MAX_SIZE, &mut inner).context("write the unpacked kernel of", name)? {
-            io::copy(&mut inner, out).context("write the kernel of", name)?;
+        if pvh::extract(input, MAX_SIZE, out).context("write the unpacked kernel of", name)? {
             return Ok(());
         }
         input.seek(SeekFrom::Start(0)).context("rewind", name)?;
