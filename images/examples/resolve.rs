@@ -71,7 +71,8 @@ fn run() -> Result<(), images::Error> {
             flags: FLAGS.iter().filter(|f| f.0 == name).map(|f| f.1.to_owned()).collect(),
             start: format!("start-{name}.S"),
         };
-        println!("  initramfs in {:?}: {}", begun.elapsed(), store.initramfs(&image, &agent, &progress)?.display());
+        let initramfs = store.initramfs(&image, &agent, &progress)?;
+        println!("  initramfs in {:?}: {}", begun.elapsed(), initramfs.display());
         if !modules.is_empty() {
             let names: Vec<_> = modules.iter().map(String::as_str).collect();
             let begun = Instant::now();

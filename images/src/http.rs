@@ -13,7 +13,7 @@ use crate::apt::Settings;
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longest silence of a server.
-const STALL: Duration = Duration::from_secs(30);
+const STALL: Duration = Duration::from_secs(20);
 /// Transfers per file: the first and one more.
 const TRIES: u32 = 2;
 

@@ -3,8 +3,8 @@
 //! The only part of the product that touches the network or a compiler. [`Store::resolve`] turns a [`KernelSpec`] into an
 //! [`Image`]; [`Store::modules`] adds modules to it. Nothing here knows QEMU, BPF or a case.
 //!
-//! The way of a stock kernel: [mirror](mirror) → verified index of a suite ([archive](archive)) → kernel packages
-//! ([index](index)) → package ([deb](deb)) → bare kernel ([unwrap](unwrap)) → cache entry ([stock](stock), [image](image)).
+//! The way of a stock kernel: `mirror` → verified index of a suite (`archive`) → kernel packages
+//! (`index`) → package (`deb`) → bare kernel (`unwrap`, `pvh`) → cache entry (`stock`, `image`).
 
 mod agent;
 mod apt;
