@@ -73,7 +73,7 @@ pub(crate) const KNOWN: &str = "syscall, tc, xdp, socket, cgroup_skb/ingress, cg
                                 tp_btf/NAME, fentry/FUNC, fexit/FUNC, fmod_ret/FUNC (.s after the word: sleepable)";
 
 impl ProgSpec {
-    /// Reads a section's name. `None` when it is none of [`KNOWN`].
+    /// Reads a section's name. `None` when it is none that is understood.
     pub fn from_section(section: &str) -> Option<Self> {
         // libbpf: '?' means "do not load unless asked to", and here every program is asked for by name.
         let section = section.strip_prefix('?').unwrap_or(section);

@@ -68,7 +68,7 @@ pub enum BtfError {
         /// Its kind.
         kind: u32,
     },
-    /// More than [`MAX_BYTES`] or [`MAX_TYPES`].
+    /// More bytes or types than any kernel has.
     #[error("BTF with more than {0} is refused")]
     TooBig(&'static str),
     /// Byte order of a split blob differs from its base.
@@ -327,7 +327,7 @@ impl Btf {
     }
 
     /// Follows const, volatile, restrict and type tags, and typedefs too. `None` at `void`, at a dangling id, or when the
-    /// chain is longer than [`MAX_DEPTH`].
+    /// chain is longer than 32.
     pub fn resolve(&self, id: u32) -> Option<Type<'_>> {
         self.follow(id, |kind| kind.is_modifier() || kind == Kind::Typedef)
     }
