@@ -92,10 +92,10 @@ typedef unsigned long size_t;
 /* One line for people. */
 #define __description(text) KFUNC_TAG("test_description=" text)
 
-/* First mainline release that has the kfuncs (with this prototype, for this program type): on an older kernel a
- * missing kfunc is not applicable, on this one and newer ones it fails. */
+/* First mainline release that has the kfuncs with this prototype and for this program type. On an older kernel the case
+ * is not applicable; on this and newer ones a missing kfunc is a failure. */
 #define __since(release) KFUNC_TAG("kfunc_since=" release)
-/* Last mainline release that has the kfuncs that way (inclusive): on newer ones the case is not applicable. */
+/* Last mainline release that has them that way (inclusive): on newer ones the case is not applicable. */
 #define __until(release) KFUNC_TAG("kfunc_until=" release)
 /* The case asks something that only these architectures can do. May be repeated; without it: all. For what an
  * architecture should do and does not, write an entry in expectations.toml instead. */
@@ -104,7 +104,7 @@ typedef unsigned long size_t;
 #define __config(symbol) KFUNC_TAG("kfunc_config=" symbol)
 /* A kernel module to load first; its BTF takes part in the search. May be repeated. */
 #define __module(name) KFUNC_TAG("kfunc_module=" name)
-/* input[index] before the run. Decimal or hexadecimal, may be negative. The verifier cannot know it. */
+/* input[index] before the run: decimal, hexadecimal or a character; may be negative. The verifier cannot know it. */
 #define __input(index, value) KFUNC_TAG("kfunc_input=" #index ":" #value)
 /* After the run: (type)observed[index] == (type)value. Types: s8 u8 bool char s16 u16 s32 u32 s64 u64; `ptr` with
  * value NULL or VALID (not NULL, all 64 bits matter). */

@@ -10,6 +10,8 @@
 
 extern u64 bpf_arena_alloc_pages(void *map, void *addr, u64 page_cnt, u64 node_id, u64 flags) __ksym;
 
+#define __arch_with_arenas __arch("x86_64") __arch("arm64") __arch("loongarch64") __arch("s390x")
+
 struct {
 	__uint(type, 33 /* ARENA */);
 	__uint(map_flags, 1 << 10 /* BPF_F_MMAPABLE */);
@@ -35,7 +37,7 @@ static __always_inline int allocate(void)
 
 SEC("syscall")
 __description("node -1 as C passes it")
-__since("6.9") __arch("x86_64") __arch("arm64") __arch("loongarch64") __arch("ppc64le") __arch("s390x")
+__since("6.11") __arch_with_arenas
 __input(0, 1) __input(1, -1) __input(2, 101) __input(3, 1)
 __success __retval(0)
 __observe_pages
@@ -46,7 +48,7 @@ int any_node(void *ctx)
 
 SEC("syscall")
 __description("node -1 zero-extended: 0x00000000ffffffff is the same int")
-__since("6.9") __arch("x86_64") __arch("arm64") __arch("loongarch64") __arch("ppc64le") __arch("s390x")
+__since("6.11") __arch_with_arenas
 __input(0, 1) __input(1, 0xffffffff) __input(2, 101) __input(3, 1)
 __success __retval(0)
 __observe_pages
@@ -57,7 +59,7 @@ int any_node_zero_extended(void *ctx)
 
 SEC("syscall")
 __description("garbage above the u32 and the int")
-__since("6.9") __arch("x86_64") __arch("arm64") __arch("loongarch64") __arch("ppc64le") __arch("s390x")
+__since("6.11") __arch_with_arenas
 __input(0, 0xdeadbeef00000001) __input(1, 0x12345678ffffffff) __input(2, 0xdeadbeef00000065) __input(3, 1)
 __success __retval(0)
 __observe_pages

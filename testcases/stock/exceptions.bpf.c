@@ -9,14 +9,14 @@
 extern void bpf_throw(u64 cookie) __ksym;
 extern u64 bpf_modify_return_test_tp(u64 nonce) __ksym;
 
-/* Who implements the hook in 7.3; x86_64 in 6.7, arm64 and ppc64le later than the first release with bpf_throw(). */
-#define __arch_with_exceptions __arch("x86_64") __arch("arm64") __arch("s390x") __arch("ppc64le")
+/* Who made the promise by 6.9; x86_64 did in 6.7, with the kfunc. */
+#define __arch_with_exceptions __arch("x86_64") __arch("arm64") __arch("s390x")
 
 #define __exception_cb(name) __attribute__((btf_decl_tag("exception_callback:" #name)))
 
 SEC("tc")
 __description("void(u64): the cookie is the program's result, and nothing after the call runs")
-__since("6.7") __arch_with_exceptions
+__since("6.9") __arch_with_exceptions
 __input(0, 0x1234)
 __success __retval(0x1234)
 __observe(0, u64, 1)
@@ -31,7 +31,7 @@ int throws(void *ctx)
 
 SEC("tc")
 __description("not thrown: the program ends as usual")
-__since("6.7") __arch_with_exceptions
+__since("6.9") __arch_with_exceptions
 __input(0, 0)
 __success __retval(5)
 __observe(0, u64, 2)
@@ -62,7 +62,7 @@ static __noinline u64 outer(u64 v)
 
 SEC("tc")
 __description("thrown two frames down, after another kfunc call")
-__since("6.7") __arch_with_exceptions
+__since("6.9") __arch_with_exceptions
 __input(0, 0x100)
 __success __retval(0x101)
 __observe(0, s32, 0x55)
@@ -85,7 +85,7 @@ __noinline int handler(u64 cookie)
 SEC("tc")
 __exception_cb(handler)
 __description("a callback of the program's own gets all 64 bits of the cookie and gives the result")
-__since("6.7") __arch_with_exceptions
+__since("6.9") __arch_with_exceptions
 __input(0, 0x1122334400000007)
 __success __retval(0x17)
 __observe(1, u64, 1)
@@ -101,7 +101,7 @@ int own_callback(void *ctx)
 
 SEC("tc")
 __description("thrown out of a sub-program while the main program keeps values across it")
-__since("6.7") __arch_with_exceptions
+__since("6.9") __arch_with_exceptions
 __input(0, 0x21) __input(1, 0x1122334455667788)
 __success __retval(0x22)
 __observe(0, u64, 0x1122334455667788)

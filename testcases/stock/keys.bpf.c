@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Key kfuncs: ptr(s32, u64) and ptr(u64), acquire and release. In 6.1 they were for TRACING and LSM programs
- * (kernel/trace/bpf_trace.c), so bpf_lookup_system_key() is tried from fentry; since 6.18 SYSCALL programs may call them too.
+ * (kernel/trace/bpf_trace.c), so bpf_lookup_system_key() is tried from fentry, where there was a trampoline then; since
+ * 6.18 SYSCALL programs may call them too.
  */
 #include "kfunc_case.h"
 
@@ -79,7 +80,7 @@ int system(void *ctx)
 
 SEC("fentry/bpf_fentry_test1")
 __description("ptr(u64) and void(ptr) from a tracing program")
-__since("6.1") __config("KEYS")
+__since("6.1") __arch("x86_64") __config("KEYS")
 __input(0, 0) __input(1, 0x100000000)
 __success
 __observe(0, ptr, VALID)

@@ -7,15 +7,12 @@
 #include "kfunc_case.h"
 
 extern u64 bpf_modify_return_test_tp(u64 nonce) __ksym;
-extern void bpf_rcu_read_lock(void) __ksym;
-extern void bpf_rcu_read_unlock(void) __ksym;
 
 static long (*bpf_tail_call)(void *ctx, void *map, u32 index) = (void *)12;
 
 struct __sk_buff;
 
 int loops_with_kfunc(struct __sk_buff *ctx);
-int loops_with_subprogram(struct __sk_buff *ctx);
 int target(struct __sk_buff *ctx);
 
 struct {
@@ -26,8 +23,7 @@ struct {
 } jumps SEC(".maps") = {
 	.values = {
 		[0] = (void *)&loops_with_kfunc,
-		[1] = (void *)&loops_with_subprogram,
-		[2] = (void *)&target,
+		[1] = (void *)&target,
 	},
 };
 
@@ -57,29 +53,6 @@ int loops_with_kfunc(struct __sk_buff *ctx)
 	return 9;
 }
 
-static __noinline u64 call_in_subprogram(u64 v)
-{
-	return bpf_modify_return_test_tp(v);
-}
-
-SEC("tc")
-__description("the kfunc call is in a sub-program of the program that tail-calls")
-__since("6.10") __config("NET")
-__success __retval(9)
-__observe(0, u64, 34)
-__observe(1, s32, 33)
-int loops_with_subprogram(struct __sk_buff *ctx)
-{
-	u64 runs = observed[0];
-
-	if (runs == KFUNC_UNSET)
-		runs = 0;
-	observed[1] = call_in_subprogram(runs);
-	observed[0] = runs + 1;
-	bpf_tail_call(ctx, &jumps, 1);
-	return 9;
-}
-
 SEC("tc")
 __description("a kfunc call before the tail call and one in its target")
 __since("6.10") __config("NET")
@@ -89,7 +62,7 @@ __observe(3, s32, 0x3333)
 int into_target(struct __sk_buff *ctx)
 {
 	observed[2] = bpf_modify_return_test_tp(0x2222);
-	bpf_tail_call(ctx, &jumps, 2);
+	bpf_tail_call(ctx, &jumps, 1);
 	return 1;
 }
 
@@ -105,35 +78,4 @@ int empty_slot(struct __sk_buff *ctx)
 	bpf_tail_call(ctx, &jumps, 3);
 	observed[3] = bpf_modify_return_test_tp(0x4444);
 	return 1;
-}
-
-/* Tail call out of a sub-program, with a kfunc call before it there and one after it in the caller. */
-static __noinline int jump(struct __sk_buff *ctx)
-{
-	volatile int ret = 2;
-
-	observed[2] = bpf_modify_return_test_tp(0x2222);
-	bpf_tail_call(ctx, &jumps, 2);
-	return ret;
-}
-
-SEC("tc")
-__description("a tail call out of a sub-program returns to the caller, whose registers are intact")
-__since("6.10") __config("NET")
-__input(0, 0x1122334455667788)
-__success __retval(5)
-__observe(2, s32, 0x2222)
-__observe(3, s32, 0x3333)
-__observe(4, s32, 0x5555)
-__observe(5, u64, 0x1122334455667788)
-int out_of_subprogram(struct __sk_buff *ctx)
-{
-	u64 kept = input[0];
-	int r;
-
-	barrier_var(kept);
-	r = jump(ctx);
-	observed[4] = bpf_modify_return_test_tp(0x5555);
-	observed[5] = kept;
-	return r;
 }
