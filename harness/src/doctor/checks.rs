@@ -170,6 +170,13 @@ fn kvm(kvm: &Kvm) -> Finding {
             "/dev/kvm opens; not proved before a guest has run on it (--accel kvm insists on it)",
             "",
         ),
+        Kvm::Proved => Finding::new(Level::Ok, what, "a guest has come up under it", ""),
+        Kvm::Fails(why) => Finding::new(
+            Level::Note,
+            what,
+            format!("/dev/kvm opens, but {why}; guests are emulated, which is enough"),
+            "tried again after the next boot of this machine; --accel kvm tries at once",
+        ),
         Kvm::Absent => Finding::new(Level::Note, what, "no /dev/kvm; guests are emulated, which is enough", ""),
         Kvm::NoPermission => Finding::new(
             Level::Note,

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Kvm, Mirror, Probe};
+use crate::guest::accel;
 
 /// This machine.
 pub struct Host<'a> {
@@ -21,6 +22,21 @@ pub fn os_release() -> String {
     std::fs::read_to_string("/etc/os-release")
         .or_else(|_| std::fs::read_to_string("/usr/lib/os-release"))
         .unwrap_or_default()
+}
+
+impl Host<'_> {
+    /// What an earlier run found out about KVM, for the arch that this machine can virtualise.
+    fn proof(&self) -> Option<Kvm> {
+        let machine = nix::sys::utsname::uname().ok()?.machine().to_string_lossy().into_owned();
+        let arches = crate::arch::load(&[]).ok()?;
+        let arch = arches.iter().find(|arch| arch.qemu.kvm_host.as_deref() == Some(machine.as_str()))?;
+        let qemu = self.version(&arch.qemu.binary)?;
+        match accel::known(arch, &crate::results::state_dir().ok()?, qemu.lines().next().unwrap_or_default()) {
+            accel::Kvm::Works => Some(Kvm::Proved),
+            accel::Kvm::Fails(why) => Some(Kvm::Fails(why)),
+            accel::Kvm::No(_) | accel::Kvm::Unproved => None,
+        }
+    }
 }
 
 impl Probe for Host<'_> {
@@ -60,7 +76,7 @@ impl Probe for Host<'_> {
 
     fn kvm(&self) -> Kvm {
         match std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-            Ok(_) => Kvm::Opens,
+            Ok(_) => self.proof().unwrap_or(Kvm::Opens),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Kvm::Absent,
             // Whatever the reason, the device cannot be used by us.
             Err(_) => Kvm::NoPermission,

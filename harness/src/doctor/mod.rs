@@ -46,6 +46,10 @@ pub enum Kvm {
     NoPermission,
     /// It opens; that guests run on it is proved by a run only.
     Opens,
+    /// A guest has come up under it since this machine booted.
+    Proved,
+    /// It opens, but a guest did not come up under it: why.
+    Fails(String),
 }
 
 /// State of the package mirror.

@@ -192,6 +192,7 @@ fn disk_mirror_memory_and_kvm() {
         Fake { memory: Some(500 << 20), ..Fake::whole(ARCH) },
         Fake { kvm: Kvm::NoPermission, ..Fake::whole(ARCH) },
         Fake { kvm: Kvm::Absent, ..Fake::whole(ARCH) },
+        Fake { kvm: Kvm::Fails("a guest hung".into()), ..Fake::whole(ARCH) },
     ] {
         assert_eq!(missing(&fake), [], "none of these stops a run");
         assert!(examine(&subject(), &fake).iter().any(|finding| finding.level == Level::Note));

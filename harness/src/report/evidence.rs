@@ -99,7 +99,7 @@ pub fn evidence(command: &[String], arch: &str, kernel: &str, cell: &Cell) -> Ve
         Some(errno) => facts.push(format!("load: {}", errno_name(errno))),
         None => {}
     }
-    if let Some(errno) = seen.run_errno {
+    if let Some(errno) = seen.run_errno.filter(|errno| *errno != 0) {
         facts.push(format!("run: {}", errno_name(errno)));
     }
     if let Some(retval) = seen.retval {

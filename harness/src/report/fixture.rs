@@ -32,6 +32,7 @@ pub fn wrong() -> Cell {
         standing: Standing::Wrong,
         observation: Observation {
             load_errno: Some(0),
+            run_errno: Some(0),
             retval: Some(0),
             observed: [(0, 0xffff_ffff)].into(),
             verifier_log: "0: r1 = 0\n1: call bpf_strchr\nprocessed 2 insns\n".into(),
@@ -70,6 +71,7 @@ fn kernel(arch: &str, flavour: &str, btf: bool) -> KernelResults {
             "calling kernel function is not supported without CONFIG_DEBUG_INFO_BTF".into()
         },
         error: None,
+        unavailable: false,
     }
 }
 
@@ -90,6 +92,7 @@ pub fn five() -> RunResults {
         verdict: Verdict::Unknown,
         reason: String::new(),
         error: Some("no image: the mirror did not answer".into()),
+        unavailable: false,
     };
     RunResults {
         schema: SCHEMA,

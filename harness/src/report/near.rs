@@ -8,11 +8,12 @@ pub fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a
         .map(|candidate| {
             let lower = candidate.to_lowercase();
             let contains = !wanted.is_empty() && (lower.contains(&wanted) || wanted.contains(&lower));
-            let last = lower.rsplit("::").next().unwrap_or(&lower);
-            let score = strsim::jaro_winkler(&wanted, &lower).max(strsim::jaro_winkler(&wanted, last));
+            // A name is often remembered by one of its words: `strchr` of `strings::strchr_finds`.
+            let words = lower.split([':', '_']).map(|word| 0.99 * strsim::jaro_winkler(&wanted, word));
+            let score = words.fold(strsim::jaro_winkler(&wanted, &lower), f64::max);
             (if contains { score.max(0.9) } else { score }, candidate)
         })
-        .filter(|(score, _)| *score >= 0.8)
+        .filter(|(score, _)| *score >= 0.85)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored.dedup_by(|a, b| a.1 == b.1);
@@ -42,7 +43,10 @@ mod tests {
         assert_eq!(near("risc64", known), ["riscv64"]);
         assert_eq!(near("longarch64", known), ["loongarch64"]);
         assert_eq!(near("qqq", known), [""; 0]);
-        assert_eq!(near("strchr", ["stock::strings::strchr", "stock::list::push"]), ["stock::strings::strchr"]);
+        let cases = ["stock::strings::strchr_finds", "stock::list::push_front", "probe::trampoline"];
+        assert_eq!(near("strchrr", cases), ["stock::strings::strchr_finds"]);
+        assert_eq!(near("probe::trampolin3", cases), ["probe::trampoline"]);
+        assert_eq!(near("bananas", cases), [""; 0]);
     }
 
     #[test]

@@ -24,7 +24,8 @@ impl Lines {
                     self.states.insert((one.arch.clone(), one.kernel.clone()), State::new(one.cases));
                 }
                 let cases: usize = kernels.iter().map(|one| one.cases).sum();
-                stamp(&format!("{cases} cases on {} kernels", kernels.len()))
+                let plural = |n: usize| if n == 1 { "" } else { "s" };
+                stamp(&format!("{cases} case{} on {} kernel{}", plural(cases), kernels.len(), plural(kernels.len())))
             }
             Event::Image { arch, kernel, stage, what, done, total } => {
                 let key = (arch.clone(), kernel.clone());
@@ -99,7 +100,7 @@ mod tests {
     fn a_run_in_plain_lines() {
         let (arch, kernel) = (|| "riscv64".to_owned(), || "stock:testing".to_owned());
         let expected = "\
-[    0.0s] 2 cases on 1 kernels
+[    0.0s] 2 cases on 1 kernel
 [    0.5s] riscv64 stock:testing: downloading linux-image: 93.4 MB
 [    1.5s] riscv64 stock:testing: booting
 [    2.0s] riscv64 stock:testing: 7.2.12+deb14-riscv64 is up after 3.2 s
