@@ -64,8 +64,18 @@ struct Entry {
 
 /// Names of outcomes, as in results and in `outcome = "…"`.
 pub const KINDS: [&str; 12] = [
-    "pass", "wrong_value", "rejected", "unsupported", "no_btf", "no_jit", "kfunc_absent", "splat", "hang", "guest_lost",
-    "infrastructure", "not_run",
+    "pass",
+    "wrong_value",
+    "rejected",
+    "unsupported",
+    "no_btf",
+    "no_jit",
+    "kfunc_absent",
+    "splat",
+    "hang",
+    "guest_lost",
+    "infrastructure",
+    "not_run",
 ];
 
 /// The name of an outcome's kind.
@@ -96,14 +106,18 @@ impl Expectations {
         let parsed: File = toml::from_str(text).map_err(|e| fail(e.to_string().trim_end().to_owned()))?;
         let mut entries = Vec::new();
         for spanned in parsed.known {
-            let line = text[..spanned.span().start].lines().count().max(1);
+            let line = text[..spanned.span().start].matches('\n').count() + 1;
             let entry = spanned.into_inner();
             let fail = |what: String| fail(format!("line {line}: {what}"));
             if entry.arch != "*" && !arches.contains(&entry.arch) {
                 return Err(fail(format!("unknown arch `{}`; known are {}", entry.arch, arches.join(", "))));
             }
             if entry.outcome == "pass" || !KINDS.contains(&entry.outcome.as_str()) {
-                return Err(fail(format!("no failing outcome is called `{}`; there are {}", entry.outcome, KINDS[1..].join(", "))));
+                return Err(fail(format!(
+                    "no failing outcome is called `{}`; there are {}",
+                    entry.outcome,
+                    KINDS[1..].join(", ")
+                )));
             }
             for (key, value) in [("reason", &entry.reason), ("link", &entry.link), ("case", &entry.case)] {
                 if value.trim().is_empty() {
@@ -124,7 +138,9 @@ impl Expectations {
 
     /// Entries for one (arch, kernel): those that match no case of a complete run are stale.
     pub fn applicable<'a>(&'a self, arch: &'a str, release: Release) -> impl Iterator<Item = &'a Known> {
-        self.entries.iter().filter(move |known| (known.arch == "*" || known.arch == arch) && known.kernels.holds(release))
+        self.entries
+            .iter()
+            .filter(move |known| (known.arch == "*" || known.arch == arch) && known.kernels.holds(release))
     }
 }
 
@@ -187,7 +203,9 @@ impl std::str::FromStr for Range {
         for part in text.split(',').map(str::trim) {
             let found = comparisons.iter().find_map(|(sign, c)| part.strip_prefix(sign).map(|rest| (*c, rest.trim())));
             let Some((comparison, release)) = found else {
-                return Err(format!("`kernels`: expected comparisons such as \">=6.4, <6.9\" or \"*\", found `{part}`"));
+                return Err(format!(
+                    "`kernels`: expected comparisons such as \">=6.4, <6.9\" or \"*\", found `{part}`"
+                ));
             };
             bounds.push((comparison, release.parse().map_err(|e| format!("`kernels`: {e}"))?));
         }
@@ -226,7 +244,9 @@ link = "commit 443574b03387"
     #[test]
     fn mistakes_are_named_with_their_line() {
         let what = |text: &str| parse(text).unwrap_err().to_string();
-        assert!(what(&ENTRY.replace("riscv64", "riscv46")).starts_with("expectations.toml: line 2: unknown arch `riscv46`"));
+        assert!(
+            what(&ENTRY.replace("riscv64", "riscv46")).starts_with("expectations.toml: line 2: unknown arch `riscv46`")
+        );
         assert!(what(&ENTRY.replace("wrong_value", "wrong")).contains("no failing outcome is called `wrong`"));
         assert!(what(&ENTRY.replace("<6.9", "6.9")).contains("found `6.9`"));
         assert!(what(&ENTRY.replace("reason", "raeson")).contains("unknown field `raeson`"));

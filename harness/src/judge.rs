@@ -169,7 +169,9 @@ pub fn standing(
             return Standing::NotApplicable { reason: format!("is for Linux up to {last}, this is {release}") };
         }
         if let Some(symbol) = expected.configs.iter().find(|symbol| config(symbol) == Some(false)) {
-            return Standing::NotApplicable { reason: format!("needs CONFIG_{symbol}, which this kernel is built without") };
+            return Standing::NotApplicable {
+                reason: format!("needs CONFIG_{symbol}, which this kernel is built without"),
+            };
         }
     }
     match (known, outcome) {
@@ -201,28 +203,25 @@ fn in_words(outcome: &Outcome) -> String {
 
 /// What the cells of one (arch, kernel) add up to, and why.
 pub fn verdict(cells: &[Cell]) -> (Verdict, String) {
-    let probe = |name: &str| cells.iter().find(|cell| cell.suite == "probe" && cell.case == name);
-    let fact = |name: &str, key: &str| probe(name).and_then(|cell| cell.observation.facts.get(key)).map(String::as_str);
-    let line = |name: &str| probe(name).and_then(|cell| cell.observation.facts.get("line")).cloned().unwrap_or_default();
-    if fact(probe::BTF, "btf") == Some("no") || fact(probe::KFUNC_CALL, "claim") == Some("no BTF") {
-        return (Verdict::NoBtf, line(probe::KFUNC_CALL));
-    }
-    if matches!(fact(probe::JIT, "jit"), Some("absent" | "off")) {
-        return (Verdict::NoJit, line(probe::KFUNC_CALL));
-    }
-    match fact(probe::KFUNC_CALL, "claim") {
-        Some("yes") => {}
-        Some("no") => return (Verdict::Unsupported, line(probe::KFUNC_CALL)),
-        _ => return (Verdict::Unknown, "whether kfunc calls are accepted was not found out".into()),
+    match claim(cells) {
+        Claim::Yes => {}
+        Claim::NoBtf(line) => return (Verdict::NoBtf, line),
+        Claim::NoJit(line) => return (Verdict::NoJit, line),
+        Claim::No(line) => return (Verdict::Unsupported, line),
+        Claim::Unknown => return (Verdict::Unknown, "whether kfunc calls are accepted was not found out".into()),
     }
     let judged: Vec<&Cell> = cells.iter().filter(|c| c.suite != "probe" && c.suite != "control").collect();
     let is_fault = |cell: &&&Cell| {
         let excused = matches!(cell.standing, Standing::Right | Standing::NotApplicable { .. });
-        !excused && !matches!(cell.outcome, Outcome::Pass | Outcome::Infrastructure { .. } | Outcome::KfuncAbsent { .. })
+        !excused
+            && !matches!(cell.outcome, Outcome::Pass | Outcome::Infrastructure { .. } | Outcome::KfuncAbsent { .. })
     };
     let faults: Vec<&&Cell> = judged.iter().filter(is_fault).collect();
     if let Some(first) = faults.first() {
-        return (Verdict::Broken, format!("{} of {} cases wrong, the first: {}", faults.len(), run_of(&judged), first.name()));
+        return (
+            Verdict::Broken,
+            format!("{} of {} cases wrong, the first: {}", faults.len(), run_of(&judged), first.name()),
+        );
     }
     let right = judged.iter().filter(|cell| cell.outcome == Outcome::Pass).count();
     match (right, run_of(&judged)) {
@@ -230,6 +229,40 @@ pub fn verdict(cells: &[Cell]) -> (Verdict, String) {
         (right, run) if right == run => (Verdict::Conformant, format!("all {run} cases right")),
         (right, run) => (Verdict::Unknown, format!("{} of {run} cases could not be judged", run - right)),
     }
+}
+
+/// Whether kfunc calls are accepted, with the kernel's line where they are not.
+enum Claim {
+    Yes,
+    NoBtf(String),
+    NoJit(String),
+    No(String),
+    Unknown,
+}
+
+/// From the probe suite; from the other cases, which ask before they run, when no probe was selected.
+fn claim(cells: &[Cell]) -> Claim {
+    let probe = cells.iter().find(|cell| cell.suite == "probe" && cell.case == probe::KFUNC_CALL);
+    if let Some(probe) = probe {
+        let line = || probe.observation.facts.get("line").cloned().unwrap_or_default();
+        return match probe.observation.facts.get("claim").map(String::as_str) {
+            Some("yes") => Claim::Yes,
+            Some("no") => Claim::No(line()),
+            Some("no BTF") => Claim::NoBtf(line()),
+            Some("no JIT") => Claim::NoJit(line()),
+            _ => Claim::Unknown,
+        };
+    }
+    for cell in cells.iter().filter(|cell| !cell.kfuncs.is_empty()) {
+        match &cell.outcome {
+            Outcome::NoBtf { line } => return Claim::NoBtf(line.clone()),
+            Outcome::NoJit { line } => return Claim::NoJit(line.clone()),
+            Outcome::Unsupported { line } => return Claim::No(line.clone()),
+            _ if cell.observation.load_errno == Some(0) => return Claim::Yes,
+            _ => {}
+        }
+    }
+    Claim::Unknown
 }
 
 fn run_of(cells: &[&Cell]) -> usize {

@@ -23,7 +23,9 @@ fn only_the_bits_of_the_type_count() {
     for slot in [0xffff_ffff_ffff_fffe, 0x0000_0000_ffff_fffe, 0x1234_5678_ffff_fffe] {
         assert_eq!(judge(&success(), &ran(0, slot)), Outcome::Pass);
     }
-    let Outcome::WrongValue { what, expected, got } = judge(&success(), &ran(0, 0xffff_fffe_0000_0000)) else { panic!() };
+    let Outcome::WrongValue { what, expected, got } = judge(&success(), &ran(0, 0xffff_fffe_0000_0000)) else {
+        panic!()
+    };
     assert_eq!((what.as_str(), expected.as_str()), ("observed[0] as s32", "-2"));
     assert!(got.starts_with("0 (all 64 bits: 0xfffffffe00000000)"), "{got}");
 }
@@ -55,7 +57,8 @@ fn the_three_refusals_are_told_apart_and_only_with_their_errno() {
 
 #[test]
 fn an_expected_refusal_must_match_to_the_letter() {
-    let expected = annotations(&["test_expect_failure", "test_expect_errno=22", "test_expect_msg=one", "test_expect_msg=two"]);
+    let expected =
+        annotations(&["test_expect_failure", "test_expect_errno=22", "test_expect_msg=one", "test_expect_msg=two"]);
     assert_eq!(judge(&expected, &refused(22, "line one\nline two\n")), Outcome::Pass);
     for (errno, log) in [(13, "one\ntwo"), (22, "two\none"), (22, "one")] {
         assert!(matches!(judge(&expected, &refused(errno, log)), Outcome::Rejected { .. }), "{errno} {log}");
@@ -109,7 +112,8 @@ fn known_failures_are_policed() {
 
 #[test]
 fn a_control_is_right_only_with_exactly_its_outcome() {
-    let case = annotations(&["test_expect_success", "test_retval=1", "kfunc_must=wrong_value", "kfunc_must_say=return value"]);
+    let case =
+        annotations(&["test_expect_success", "test_retval=1", "kfunc_must=wrong_value", "kfunc_must_say=return value"]);
     let with = |seen: &Observation| standing(&case, &judge(&case, seen), Release(7, 2), &|_| None, None);
     assert_eq!(with(&ran(0, 0)), Standing::Right);
     assert_eq!(with(&ran(1, 0)), Standing::Wrong);
@@ -156,7 +160,17 @@ fn verdicts() {
     let known = Standing::KnownFailure { reason: "r".into(), link: "l".into() };
     cells.push(cell("stock", "d", Outcome::Splat { line: "x".into() }, known, &[]));
     assert_eq!(verdict(&cells), (Verdict::Broken, "1 of 3 cases wrong, the first: stock::d".into()));
-    let mut no_btf = claims("no BTF");
-    no_btf[1].observation.facts.insert("btf".into(), "no".into());
-    assert_eq!(verdict(&no_btf), (Verdict::NoBtf, "the line".into()));
+    assert_eq!(verdict(&claims("no BTF")), (Verdict::NoBtf, "the line".into()));
+}
+
+#[test]
+fn without_probes_the_cases_tell_whether_calls_are_accepted() {
+    let mut accepted = cell("stock", "a", Outcome::Pass, Standing::Right, &[]);
+    accepted.kfuncs = vec!["bpf_strchr".into()];
+    accepted.observation.load_errno = Some(0);
+    assert_eq!(verdict(&[accepted]).0, Verdict::Conformant);
+    let standing = Standing::NotApplicable { reason: "unsupported".into() };
+    let mut refused = cell("stock", "a", Outcome::Unsupported { line: LINE_UNSUPPORTED.into() }, standing, &[]);
+    refused.kfuncs = vec!["bpf_strchr".into()];
+    assert_eq!(verdict(&[refused]), (Verdict::Unsupported, LINE_UNSUPPORTED.into()));
 }

@@ -61,6 +61,8 @@ pub struct KernelResults {
     pub reason: String,
     /// Set when the run could not get as far as cells: no image, no guest. Never counts as conformance.
     pub error: Option<String>,
+    /// The error is that the distribution has no such kernel: a fact about it, and no failure of this run.
+    pub unavailable: bool,
 }
 
 /// Identity of a booted kernel.

@@ -67,7 +67,8 @@ impl Compiler {
             return Ok(bytes);
         }
         std::fs::create_dir_all(&self.cache).map_err(io(format!("create {}", self.cache.display())))?;
-        let work = tempfile::tempdir_in(&self.cache).map_err(io(format!("create a folder in {}", self.cache.display())))?;
+        let work =
+            tempfile::tempdir_in(&self.cache).map_err(io(format!("create a folder in {}", self.cache.display())))?;
         // The path inside the folder is the path in the repository: it is what line information and messages show.
         let file = work.path().join(source.path);
         let include = work.path().join("testcases/include");
@@ -137,7 +138,8 @@ mod tests {
     #[test]
     fn a_source_that_does_not_compile_is_named_with_its_line() {
         let cache = tempfile::tempdir().unwrap();
-        let source = testcases::Source { suite: "stock", name: "bad", path: "testcases/stock/bad.bpf.c", text: "int x = ;\n" };
+        let source =
+            testcases::Source { suite: "stock", name: "bad", path: "testcases/stock/bad.bpf.c", text: "int x = ;\n" };
         let error = Compiler::new(cache.path()).object(&source, Endian::Little).unwrap_err().to_string();
         assert!(error.contains("testcases/stock/bad.bpf.c:1:9: error: expected expression"), "{error}");
         let left: Vec<_> = std::fs::read_dir(cache.path().join("objects")).unwrap().collect();

@@ -7,7 +7,7 @@ use images::KernelSpec;
 
 use crate::arch::{self, Arch, ArchError, Endian};
 use crate::bpf::{AnnotationError, Annotations, Expect, Object, ObjectError};
-use crate::expectations::{Expectations, ExpectationError};
+use crate::expectations::{ExpectationError, Expectations};
 use crate::model::Location;
 use crate::objects::{CompileError, Compiler};
 use crate::probe::Probe;
@@ -174,7 +174,8 @@ impl Catalog {
 
 fn cases_of(source: &'static testcases::Source, compiler: &mut Compiler) -> Result<Vec<Case>, PlanError> {
     let bytes = compiler.object(source, Endian::Little)?;
-    let object = Arc::new(Object::parse(&bytes).map_err(|e| PlanError::Object { path: source.path.into(), source: e })?);
+    let object =
+        Arc::new(Object::parse(&bytes).map_err(|e| PlanError::Object { path: source.path.into(), source: e })?);
     let mut cases = Vec::new();
     for program in object.programs() {
         let annotations = program.annotations?;
@@ -309,7 +310,8 @@ fn chosen_cases(selection: &Selection, catalog: &Catalog) -> Result<Vec<Case>, P
             return Err(PlanError::Unknown { what: "suite", name: name.clone(), hint });
         }
     }
-    let in_suite = |case: &&Case| selection.suites.is_empty() || selection.suites.iter().any(|suite| *suite == case.suite);
+    let in_suite =
+        |case: &&Case| selection.suites.is_empty() || selection.suites.iter().any(|suite| *suite == case.suite);
     let hit = |case: &Case, filter: &String| {
         let name = case.full_name();
         if selection.exact { name == *filter } else { name.contains(filter.as_str()) }
@@ -339,7 +341,8 @@ mod tests {
 
     fn catalog() -> Catalog {
         let arches = arch::load(&[]).unwrap();
-        let cases = Probe::ALL.into_iter().map(Case::probe).chain([Case::guest_control(GuestControl::Killed)]).collect();
+        let cases =
+            Probe::ALL.into_iter().map(Case::probe).chain([Case::guest_control(GuestControl::Killed)]).collect();
         Catalog { arches, cases, expectations: Arc::default() }
     }
 
@@ -366,7 +369,10 @@ mod tests {
         };
         let plan = plan(&selection, &catalog()).unwrap();
         let order: Vec<String> = plan.kernels.iter().map(|k| format!("{} {}", k.arch.name, k.kernel)).collect();
-        assert_eq!(order, ["riscv64 stock:trixie", "arm32 stock:trixie", "riscv64 stock:testing", "arm32 stock:testing"]);
+        assert_eq!(
+            order,
+            ["riscv64 stock:trixie", "arm32 stock:trixie", "riscv64 stock:testing", "arm32 stock:testing"]
+        );
         let names: Vec<String> = plan.kernels[0].cases.iter().map(Case::full_name).collect();
         assert_eq!(names, ["probe::jit"]);
         assert!(!plan.kernels[0].complete);

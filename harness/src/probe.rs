@@ -153,8 +153,7 @@ fn jit(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError> {
     let now = files::read_text(sys, JIT_ENABLE)?.unwrap_or_default();
     fact(&mut seen, "jit_default", default);
     fact(&mut seen, "jit", if now == "0" { "off" } else { "on" });
-    let outcome =
-        if now == "0" { Outcome::NoJit { line: format!("{JIT_ENABLE} stays 0") } } else { Outcome::Pass };
+    let outcome = if now == "0" { Outcome::NoJit { line: format!("{JIT_ENABLE} stays 0") } } else { Outcome::Pass };
     Ok(Answer::judged(seen, outcome))
 }
 
@@ -202,8 +201,16 @@ fn mem_len(ids: &[i32]) -> Vec<Insn> {
 }
 
 const CANDIDATES: [Candidate; 3] = [
-    Candidate { prog_type: ProgType::Syscall, kfuncs: &["bpf_rcu_read_lock", "bpf_rcu_read_unlock"], build: lock_unlock },
-    Candidate { prog_type: ProgType::SchedCls, kfuncs: &["bpf_rcu_read_lock", "bpf_rcu_read_unlock"], build: lock_unlock },
+    Candidate {
+        prog_type: ProgType::Syscall,
+        kfuncs: &["bpf_rcu_read_lock", "bpf_rcu_read_unlock"],
+        build: lock_unlock,
+    },
+    Candidate {
+        prog_type: ProgType::SchedCls,
+        kfuncs: &["bpf_rcu_read_lock", "bpf_rcu_read_unlock"],
+        build: lock_unlock,
+    },
     Candidate { prog_type: ProgType::SchedCls, kfuncs: &["bpf_kfunc_call_test_mem_len_pass1"], build: mem_len },
 ];
 
@@ -326,7 +333,9 @@ fn trampoline(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysErr
     let promised = context.claims.trampoline.holds(context.release);
     let standing = match (there, promised) {
         (true, true) => Standing::Right,
-        (false, false) => Standing::NotApplicable { reason: "this architecture has no BPF trampoline in this release".into() },
+        (false, false) => {
+            Standing::NotApplicable { reason: "this architecture has no BPF trampoline in this release".into() }
+        }
         _ => Standing::Wrong,
     };
     Ok(Answer::new(seen, outcome, standing))
@@ -409,7 +418,10 @@ fn refused_call(sys: &mut dyn Sys, context: &Context<'_>, which: Refusal) -> Res
     let (program, line) = match which {
         Refusal::UnknownId => {
             let insns = lock_unlock(&[NO_SUCH_ID, NO_SUCH_ID]);
-            (RawProgram::new("probe_id", ProgType::Syscall, insns), format!("kernel btf_id {NO_SUCH_ID} is not a function"))
+            (
+                RawProgram::new("probe_id", ProgType::Syscall, insns),
+                format!("kernel btf_id {NO_SUCH_ID} is not a function"),
+            )
         }
         Refusal::NonGpl => match program {
             Some((program, _)) => {
@@ -477,7 +489,9 @@ fn stack_args(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysErr
             expected: SIXTH.to_string(),
             got: got.map_or_else(|| "nothing".into(), |got| got.to_string()),
         },
-        (Some(0), errno, _) => Outcome::Rejected { errno: errno.unwrap_or(0), line: "accepted, but it could not be run".into() },
+        (Some(0), errno, _) => {
+            Outcome::Rejected { errno: errno.unwrap_or(0), line: "accepted, but it could not be run".into() }
+        }
         (errno, ..) => refusal(errno.unwrap_or(0), &seen.verifier_log),
     };
     fact(&mut seen, "stack_args", if outcome == Outcome::Pass { "yes" } else { "no" });
@@ -485,7 +499,9 @@ fn stack_args(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysErr
     let refused = matches!(&outcome, Outcome::Rejected { line, .. } if line.contains("JIT does not support function"));
     let standing = match (&outcome, promised) {
         (Outcome::Pass, true) => Standing::Right,
-        (_, false) if refused => Standing::NotApplicable { reason: "this JIT takes five arguments, and says so".into() },
+        (_, false) if refused => {
+            Standing::NotApplicable { reason: "this JIT takes five arguments, and says so".into() }
+        }
         _ => Standing::Wrong,
     };
     Ok(Answer::new(seen, outcome, standing))
@@ -597,7 +613,11 @@ mod tests {
 
     #[test]
     fn a_due_refusal_needs_errno_and_line() {
-        let seen = |errno, log: &str| Observation { load_errno: Some(errno), verifier_log: log.into(), ..Observation::default() };
+        let seen = |errno, log: &str| Observation {
+            load_errno: Some(errno),
+            verifier_log: log.into(),
+            ..Observation::default()
+        };
         assert_eq!(refused_with(seen(524, LINE_NO_JIT), 524, LINE_NO_JIT).standing, Standing::Right);
         assert_eq!(refused_with(seen(22, LINE_NO_JIT), 524, LINE_NO_JIT).standing, Standing::Wrong);
         assert_eq!(refused_with(seen(524, LINE_UNSUPPORTED), 524, LINE_NO_JIT).standing, Standing::Wrong);

@@ -51,6 +51,7 @@ pub fn run(planned: &PlannedKernel, shared: &Shared<'_>) -> KernelResults {
         verdict: Verdict::Unknown,
         reason: String::new(),
         error: None,
+        unavailable: false,
     };
     if let Err(error) = Session::new(planned, shared).run(&mut results) {
         results.reason.clone_from(&error);
@@ -114,7 +115,10 @@ impl<'a> Session<'a> {
         let arch = &self.planned.arch;
         let target = images::Target { name: &arch.name, debian: &arch.debian, machine: arch.machine };
         let tell = |event| self.tell_image(event);
-        let image = self.shared.store.resolve(&self.planned.kernel, &target, &tell).map_err(|e| needs::explain(&e))?;
+        let image = self.shared.store.resolve(&self.planned.kernel, &target, &tell).map_err(|error| {
+            results.unavailable = matches!(error, images::Error::NotInSuite { .. } | images::Error::NoKernel { .. });
+            needs::explain(&error)
+        })?;
         results.image = Some(ImageInfo {
             provider: image.provider.as_str().into(),
             release: image.release.clone(),
@@ -186,7 +190,9 @@ impl<'a> Session<'a> {
 
     fn explain_start(&self, error: &GuestError) -> String {
         match error {
-            GuestError::Start { .. } => format!("{error}\n{}", doctor::remedy(&doctor::Tool::Qemu(self.planned.arch.qemu.binary.clone()))),
+            GuestError::Start { .. } => {
+                format!("{error}\n{}", doctor::remedy(&doctor::Tool::Qemu(self.planned.arch.qemu.binary.clone())))
+            }
             other => other.to_string(),
         }
     }
@@ -208,7 +214,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn boot_with(&mut self, initramfs: &Path, accelerator: Accelerator, deadline: Duration) -> Result<Guest, GuestError> {
+    fn boot_with(
+        &mut self,
+        initramfs: &Path,
+        accelerator: Accelerator,
+        deadline: Duration,
+    ) -> Result<Guest, GuestError> {
         let arch = &self.planned.arch;
         let image = self.image.as_ref().ok_or(GuestError::Gone)?;
         let channel = self.channel(image);
@@ -243,7 +254,9 @@ impl<'a> Session<'a> {
         let (release_text, _) = files::uname(sys).map_err(text)?;
         let release: Release = release_text.parse().map_err(|e| format!("uname: {e}"))?;
         for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys")] {
-            files::mount(sys, kind, at).map_err(text)?.map_err(|errno| format!("cannot mount {kind} (errno {errno})"))?;
+            files::mount(sys, kind, at)
+                .map_err(text)?
+                .map_err(|errno| format!("cannot mount {kind} (errno {errno})"))?;
         }
         // Cases about cgroups need it; where the kernel has none, they say so.
         let _ = files::mount(sys, "cgroup2", "/sys/fs/cgroup").map_err(text)?;
@@ -256,7 +269,8 @@ impl<'a> Session<'a> {
         let (vmlinux, btf_bytes) = self.vmlinux(sys)?;
         self.info.release = release_text;
         let kernel = KernelTypes { vmlinux, modules: Vec::new() };
-        self.running = Some(Running { guest, release, kernel, btf_bytes, log, jit_default, loaded_modules: Vec::new() });
+        self.running =
+            Some(Running { guest, release, kernel, btf_bytes, log, jit_default, loaded_modules: Vec::new() });
         Ok(())
     }
 
@@ -265,10 +279,10 @@ impl<'a> Session<'a> {
     fn vmlinux(&mut self, sys: &mut Guest) -> Result<(Option<Arc<Btf>>, usize), String> {
         let notes = files::read(sys, "/sys/kernel/notes").map_err(|e| e.to_string())?.unwrap_or_default();
         let id: String = Sha256::digest(&notes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        if let Some((known, btf, len)) = &self.vmlinux {
-            if *known == id {
-                return Ok((Some(btf.clone()), *len));
-            }
+        if let Some((known, btf, len)) = &self.vmlinux
+            && *known == id
+        {
+            return Ok((Some(btf.clone()), *len));
         }
         let kept = self.shared.store.cache_dir().join("btf").join(format!("{id}.btf"));
         let is_there = files::open(sys, bpf::kernel::VMLINUX_PATH, 0).map_err(|e| e.to_string())?;
@@ -326,7 +340,7 @@ impl<'a> Session<'a> {
             CaseKind::GuestControl(control) => self.run_guest_control(*control),
             CaseKind::Program { source, object, program, annotations } => {
                 let release = self.running.as_ref().map_or(Release(0, 0), |running| running.release);
-                let (seen, outcome) = match self.not_here(annotations) {
+                let (seen, outcome) = match self.not_here(annotations, !case.kfuncs.is_empty()) {
                     Some(outcome) => (Observation::default(), outcome),
                     None => {
                         let seen = match self.object(source, object) {
@@ -337,8 +351,7 @@ impl<'a> Session<'a> {
                         (seen, outcome)
                     }
                 };
-                if let (Some(gate), true) = (&self.gate, seen == Observation::default()) {
-                    let reason = gate_reason(gate);
+                if let (Some(reason), true) = (gate_reason(&outcome), seen == Observation::default()) {
                     return (seen, outcome, Standing::NotApplicable { reason });
                 }
                 let known = self.planned.expectations.find(&self.planned.arch.name, release, &case.full_name());
@@ -349,10 +362,13 @@ impl<'a> Session<'a> {
     }
 
     /// Why a case is not run on this kernel at all.
-    fn not_here(&mut self, annotations: &Annotations) -> Option<Outcome> {
+    fn not_here(&mut self, annotations: &Annotations, calls_kfuncs: bool) -> Option<Outcome> {
         let arch = &self.planned.arch.name;
         if !annotations.arches.is_empty() && !annotations.arches.contains(arch) {
             return Some(Outcome::NotRun { reason: format!("is for {}", annotations.arches.join(", ")) });
+        }
+        if !calls_kfuncs {
+            return None;
         }
         if self.gate.is_none() {
             self.gate = self.find_gate();
@@ -405,11 +421,11 @@ impl<'a> Session<'a> {
             }
         };
         let probe::Answer { mut observation, mut outcome, mut standing } = answer;
-        if self.read_log(&mut observation) {
-            if let Some(line) = observation.facts.get(judge::FACT_SPLAT) {
-                outcome = Outcome::Splat { line: line.clone() };
-                standing = Standing::Wrong;
-            }
+        if self.read_log(&mut observation)
+            && let Some(line) = observation.facts.get(judge::FACT_SPLAT)
+        {
+            outcome = Outcome::Splat { line: line.clone() };
+            standing = Standing::Wrong;
         }
         if probe == Probe::KfuncCall {
             self.gate = Some(match &outcome {
@@ -593,7 +609,9 @@ impl<'a> Session<'a> {
 
     /// An expectation that no case of a complete run matches is stale: a cell of its own says so.
     fn police_expectations(&self, results: &mut KernelResults) {
-        let Some(release) = results.guest.as_ref().and_then(|guest| guest.release.parse::<Release>().ok()) else { return };
+        let Some(release) = results.guest.as_ref().and_then(|guest| guest.release.parse::<Release>().ok()) else {
+            return;
+        };
         if !self.planned.complete {
             return;
         }
@@ -620,12 +638,13 @@ impl<'a> Session<'a> {
     }
 }
 
-fn gate_reason(gate: &Outcome) -> String {
+/// Why no case that calls kfuncs is run on this kernel, when this is how the kernel refuses them all.
+fn gate_reason(gate: &Outcome) -> Option<String> {
     match gate {
-        Outcome::NoBtf { line } => format!("no BTF: {line}"),
-        Outcome::Unsupported { line } => format!("unsupported: {line}"),
-        Outcome::NoJit { line } => format!("no JIT: {line}"),
-        other => format!("{other:?}"),
+        Outcome::NoBtf { line } => Some(format!("no BTF: {line}")),
+        Outcome::Unsupported { line } => Some(format!("unsupported: {line}")),
+        Outcome::NoJit { line } => Some(format!("no JIT: {line}")),
+        _ => None,
     }
 }
 

@@ -56,7 +56,9 @@ pub fn of_run(results: &RunResults) -> u8 {
         WRONG
     } else if cells().any(|cell| infrastructure(&cell.outcome) && cell.standing.fails())
         // A kernel without cells was not looked at, whatever it says.
-        || results.kernels.iter().any(|kernel| kernel.error.is_some() || kernel.cells.is_empty())
+        || results.kernels.iter().any(|kernel| !kernel.unavailable && (kernel.error.is_some() || kernel.cells.is_empty()))
+        // That a distribution has no such kernel is no failure, unless nothing else was asked for.
+        || results.kernels.iter().all(|kernel| kernel.unavailable)
     {
         INFRASTRUCTURE
     } else {

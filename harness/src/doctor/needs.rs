@@ -29,7 +29,7 @@ fn judge(name: &str, text: Option<&str>) -> Result<String, String> {
 pub fn explain(error: &images::Error) -> String {
     match error {
         images::Error::MissingTool { tool, .. } => {
-            let needed = match tool.as_ref() {
+            let needed = match *tool {
                 "ld.lld" | "lld" => Tool::Lld,
                 "gpgv" | "sqv" => Tool::Verifier,
                 _ => Tool::Clang(super::tools::CLANG_MIN),
@@ -47,8 +47,14 @@ mod tests {
     #[test]
     fn qemu_must_be_there_and_new_enough() {
         assert_eq!(judge("q", None).unwrap_err(), "q is not installed");
-        assert_eq!(judge("q", Some("QEMU emulator version 7.2.15 (Debian)")).unwrap_err(), "q is QEMU 7.2, and 9.0 or newer is needed");
+        assert_eq!(
+            judge("q", Some("QEMU emulator version 7.2.15 (Debian)")).unwrap_err(),
+            "q is QEMU 7.2, and 9.0 or newer is needed"
+        );
         assert!(judge("q", Some("hello")).unwrap_err().contains("`hello`"));
-        assert_eq!(judge("q", Some("QEMU emulator version 10.0.2\nCopyright")).unwrap(), "QEMU emulator version 10.0.2");
+        assert_eq!(
+            judge("q", Some("QEMU emulator version 10.0.2\nCopyright")).unwrap(),
+            "QEMU emulator version 10.0.2"
+        );
     }
 }
