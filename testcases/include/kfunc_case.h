@@ -17,8 +17,8 @@
  *
  * The words are those of the kernel's own selftests (tools/testing/selftests/bpf/progs/bpf_misc.h), carried as BTF
  * declaration tags, so a program can be moved between the two. Words of our own: __since, __until, __config, __arch,
- * __module, __input, __observe, __attach, __helper, __must. The oracle is the C meaning of the prototype: `__observe(i, T, v)` compares the bits
- * of T in observed[i] with (T)v and reports the bits above T as information only.
+ * __module, __input, __observe, __attach, __helper, __must. The oracle is the C meaning of the prototype:
+ * `__observe(i, T, v)` compares the bits of T in observed[i] with (T)v and reports the bits above T as information only.
  *
  * Every program needs __success or __failure, or __helper when it is only there for another program.
  */

@@ -121,19 +121,7 @@ int lookup_from_xdp(struct xdp_md *ctx)
 	return 2 /* XDP_PASS */;
 }
 
-SEC("tc")
-__description("allocate, set u32 timeout and status, insert, find again, change both, release: six kfuncs of a module")
-__since("6.0") __config("NF_CONNTRACK") __module("nf_conntrack")
-__input(0, 10000) __input(1, 20000) __input(2, 2) __input(3, 2)
-__success __retval(0)
-__observe(0, ptr, VALID)
-__observe(1, s32, 0)
-__observe(2, ptr, VALID)
-__observe(3, ptr, VALID)
-__observe(4, s32, 0)
-__observe(5, s32, 0)
-__observe(6, s32, -16)
-int life_of_an_entry(struct __sk_buff *ctx)
+static __always_inline int life(struct __sk_buff *ctx)
 {
 	/* A port of its own, so that a second run does not find the entry of the first. */
 	struct bpf_sock_tuple tuple = TUPLE(bpf_get_prandom_u32());
@@ -164,4 +152,38 @@ int life_of_an_entry(struct __sk_buff *ctx)
 	bpf_ct_change_timeout(ct, 0);
 	bpf_ct_release(ct);
 	return 0;
+}
+
+SEC("tc")
+__description("allocate, set u32 timeout and status, insert, find again, change both, release: six kfuncs of a module")
+__since("6.0") __config("NF_CONNTRACK") __module("nf_conntrack")
+__input(0, 10000) __input(1, 20000) __input(2, 2) __input(3, 2)
+__success __retval(0)
+__observe(0, ptr, VALID)
+__observe(1, s32, 0)
+__observe(2, ptr, VALID)
+__observe(3, ptr, VALID)
+__observe(4, s32, 0)
+__observe(5, s32, 0)
+__observe(6, s32, -16)
+int life_of_an_entry(struct __sk_buff *ctx)
+{
+	return life(ctx);
+}
+
+SEC("tc")
+__description("the same with garbage above every u32")
+__since("6.0") __config("NF_CONNTRACK") __module("nf_conntrack")
+__input(0, 0xdeadbeef00002710) __input(1, 0xdeadbeef00004e20) __input(2, 0xdeadbeef00000002) __input(3, 0x1234567800000002)
+__success __retval(0)
+__observe(0, ptr, VALID)
+__observe(1, s32, 0)
+__observe(2, ptr, VALID)
+__observe(3, ptr, VALID)
+__observe(4, s32, 0)
+__observe(5, s32, 0)
+__observe(6, s32, -16)
+int life_of_an_entry_dirty(struct __sk_buff *ctx)
+{
+	return life(ctx);
 }

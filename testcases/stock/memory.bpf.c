@@ -26,13 +26,15 @@ struct bpf_xfrm_state_opts {
 };
 
 extern u64 bpf_copy_from_user_str(void *dst, u32 dst__sz, const void *user, u64 flags) __ksym;
-extern struct bpf_crypto_ctx *bpf_crypto_ctx_create(const struct bpf_crypto_params *params, u32 params__sz, int *err) __ksym;
+extern struct bpf_crypto_ctx *bpf_crypto_ctx_create(const struct bpf_crypto_params *params, u32 params__sz,
+						    int *err) __ksym;
 extern void bpf_crypto_ctx_release(struct bpf_crypto_ctx *ctx) __ksym;
-extern struct xfrm_state *bpf_xdp_get_xfrm_state(struct xdp_md *ctx, struct bpf_xfrm_state_opts *opts, u32 opts__sz) __ksym;
+extern struct xfrm_state *bpf_xdp_get_xfrm_state(struct xdp_md *ctx, struct bpf_xfrm_state_opts *opts,
+						 u32 opts__sz) __ksym;
 extern void bpf_xdp_xfrm_state_release(struct xfrm_state *x) __ksym;
 
 SEC("syscall")
-__description("int(mem, u32, ptr, u64): nothing is mapped at a user's address 0; -EFAULT, and the buffer is cleared on request")
+__description("int(mem, u32, ptr, u64): -EFAULT for a user's address 0; the buffer is cleared on request")
 __since("6.12")
 __input(0, 0) __input(1, 1) __input(2, 2)
 __success __retval(0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Results by C type. r0 holds a pattern before each call, so a result that is not delivered, or only in part, shows. Only
- * the bits of the type are judged: no kernel promises anything about those above (kernel/bpf/fixups.c, and facts 3.3).
+ * the bits of the type are judged: nobody extends a result (kernel/bpf/fixups.c, opt_subreg_zext_lo32_rnd_hi32()).
  */
 #include "kfunc_case.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Task kfuncs (kernel/bpf/helpers.c): a pointer or NULL out of an s32, references taken and given back.
- * The task looked for is the one that runs the program: pid 1, the agent, in a guest. Callable from SYSCALL programs since 6.10.
+ * Task kfuncs (kernel/bpf/helpers.c): a pointer or NULL out of an s32, references taken and given back. The task looked for
+ * is the one that runs the program: pid 1, the agent, in a guest. Callable from SYSCALL programs since 6.10.
  */
 #include "kfunc_case.h"
 
