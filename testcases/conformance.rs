@@ -24,7 +24,9 @@ fn main() -> ExitCode {
     // The engine runs what libtest-mimic will ask for, no more: its own filter decides.
     let asked_for = |name: &str| !arguments.is_filtered_out(&Trial::test(name, || Ok(())));
     let wanted = prepared.trials.iter().filter(|trial| asked_for(&trial.name)).map(|trial| trial.key.clone()).collect();
-    let worker = Worker::new(prepared.engine, wanted, prepared.command);
+    let known = prepared.trials.iter().map(|trial| trial.key.clone()).collect();
+    let worker = Worker::new(prepared.engine, known, wanted, prepared.command);
+    let end = worker.clone();
 
     let trials = prepared.trials.into_iter().map(|trial| {
         let worker = worker.clone();
@@ -34,5 +36,12 @@ fn main() -> ExitCode {
             Answer::Failed(evidence) => Err(evidence.into()),
         })
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+
+    let more = end.finish();
+    for (name, evidence) in &more {
+        eprintln!("\nfailed, and no test of its own: {name}\n{evidence}");
+    }
+    // libtest's own code for failed tests.
+    if more.is_empty() { conclusion.exit_code() } else { ExitCode::from(101) }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::clean;
-use crate::model::{Cell, KernelResults, RunResults, Standing, Verdict, probe};
+use crate::model::{Cell, KernelResults, Outcome, RunResults, Standing, Verdict, probe};
 
 /// One (arch, kernel), as the table shows it. A column whose probe was not run is `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,13 +83,14 @@ fn fact(kernel: &KernelResults, case: &str, name: &str) -> String {
         .map_or_else(|| "-".to_owned(), |value| clean::shorten(&clean::line(value), 14))
 }
 
-/// How the controls came out: (wrong as they must, all that ran).
+/// How the controls came out: (wrong as they must, all that ran). One that infrastructure stopped is neither.
 pub fn controls(results: &RunResults) -> (usize, usize) {
     let ran: Vec<&Cell> = results
         .kernels
         .iter()
         .flat_map(|kernel| &kernel.cells)
         .filter(|cell| cell.suite == CONTROL && cell.standing.was_run())
+        .filter(|cell| !matches!(cell.outcome, Outcome::Infrastructure { .. }))
         .collect();
     (ran.iter().filter(|cell| !cell.standing.fails()).count(), ran.len())
 }

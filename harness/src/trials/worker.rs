@@ -1,6 +1,6 @@
 //! One run of the engine behind many trials: the first trial that is asked starts it, each waits for its own cell.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -33,6 +33,7 @@ pub trait Engine: Send + Sync + 'static {
 pub struct Worker {
     engine: Arc<dyn Engine>,
     wanted: Vec<Key>,
+    known: HashSet<Key>,
     command: Vec<String>,
     state: Mutex<State>,
     changed: Condvar,
@@ -49,9 +50,10 @@ struct State {
 }
 
 impl Worker {
-    /// A worker for these cases. `command` is the command line, for the hint how to run one cell again.
-    pub fn new(engine: Arc<dyn Engine>, wanted: Vec<Key>, command: Vec<String>) -> Arc<Self> {
-        Arc::new(Self { engine, wanted, command, state: Mutex::default(), changed: Condvar::new() })
+    /// A worker for the `wanted` of the `known` cases. `command` is the command line, for the hint how to run one cell
+    /// again.
+    pub fn new(engine: Arc<dyn Engine>, known: HashSet<Key>, wanted: Vec<Key>, command: Vec<String>) -> Arc<Self> {
+        Arc::new(Self { engine, wanted, known, command, state: Mutex::default(), changed: Condvar::new() })
     }
 
     /// Waits for a trial's cell. The first call starts the run.
@@ -72,6 +74,28 @@ impl Worker {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Waits for the end of the run, if there was one, and gives what failed outside of the trials that were asked for,
+    /// as (name, evidence): an expectation that matches nothing is such a cell.
+    pub fn finish(&self) -> Vec<(String, String)> {
+        let mut state = self.lock();
+        while state.started && state.end.is_none() {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut out: Vec<(String, String)> = state
+            .answers
+            .iter()
+            .filter(|(key, _)| !self.known.contains(key))
+            .filter_map(|(key, answer)| match answer {
+                Answer::Failed(evidence) => {
+                    Some((format!("{}::{}::{} ({})", key.arch, key.suite, key.case, key.kernel), evidence.clone()))
+                }
+                Answer::Passed | Answer::Ignored(_) => None,
+            })
+            .collect();
+        out.sort();
+        out
     }
 
     fn work(&self) {
@@ -166,7 +190,12 @@ mod tests {
 
     fn worker(end: fn(RunResults) -> Result<RunResults, String>) -> (Arc<Worker>, Arc<Fake>) {
         let fake = Arc::new(Fake { runs: AtomicUsize::new(0), end });
-        (Worker::new(fake.clone(), Vec::new(), vec!["--arch".into(), "riscv64".into()]), fake)
+        let results = fixture::five();
+        let known = results.kernels.iter().flat_map(|kernel| {
+            kernel.cells.iter().map(|cell| key(&kernel.arch, &kernel.kernel, cell)).collect::<Vec<_>>()
+        });
+        let known = known.filter(|key| key.case != "strings::strchr").collect();
+        (Worker::new(fake.clone(), known, Vec::new(), vec!["--arch".into(), "riscv64".into()]), fake)
     }
 
     fn case(arch: &str, suite: &str, case: &str) -> Key {
@@ -189,6 +218,16 @@ mod tests {
         let ignored = worker.answer(&case("arm32", "stock", "xdp::hash"));
         assert_eq!(ignored, Answer::Ignored("no BTF".into()));
         assert_eq!(fake.runs.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_failure_that_is_no_trial_is_not_lost() {
+        // The wrong cell of the fixture is not among the known cases here.
+        let (worker, _) = worker(Ok);
+        assert_eq!(worker.finish(), [], "nothing was started");
+        assert_eq!(worker.answer(&case("riscv64", "probe", "jit")), Answer::Passed);
+        let names: Vec<String> = worker.finish().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["riscv64::stock::strings::strchr (stock:testing)"]);
     }
 
     #[test]
