@@ -66,6 +66,7 @@ pub struct SyscallNumbers {
     pub openat: u64,
     pub close: u64,
     pub read: u64,
+    pub lseek: u64,
     pub write: u64,
     pub mkdirat: u64,
     pub mount: u64,

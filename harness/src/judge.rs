@@ -160,13 +160,8 @@ pub fn standing(
         return Standing::NotApplicable { reason: reason.clone() };
     }
     if let Outcome::KfuncAbsent { .. } | Outcome::Rejected { .. } = outcome {
-        let first = expected.since.map(|(version, patch_level)| Release(version, patch_level));
-        let last = expected.until.map(|(version, patch_level)| Release(version, patch_level));
-        if let Some(first) = first.filter(|first| release < *first) {
-            return Standing::NotApplicable { reason: format!("needs Linux {first}, this is {release}") };
-        }
-        if let Some(last) = last.filter(|last| release > *last) {
-            return Standing::NotApplicable { reason: format!("is for Linux up to {last}, this is {release}") };
+        if let Some(reason) = out_of_range(expected, release) {
+            return Standing::NotApplicable { reason };
         }
         if let Some(symbol) = expected.configs.iter().find(|symbol| config(symbol) == Some(false)) {
             return Standing::NotApplicable {
@@ -182,6 +177,17 @@ pub fn standing(
         (_, Outcome::Pass) => Standing::Right,
         _ => Standing::Wrong,
     }
+}
+
+/// Why a case is not about kernels of this release: its kfuncs came later, or had another prototype.
+pub fn out_of_range(expected: &Annotations, release: Release) -> Option<String> {
+    let first = expected.since.map(|(version, patch_level)| Release(version, patch_level));
+    let last = expected.until.map(|(version, patch_level)| Release(version, patch_level));
+    if let Some(first) = first.filter(|first| release < *first) {
+        return Some(format!("needs Linux {first}, this is {release}"));
+    }
+    let last = last.filter(|last| release > *last)?;
+    Some(format!("is for Linux up to {last}, this is {release}"))
 }
 
 /// An outcome's parts in one line, for `__must_say`.

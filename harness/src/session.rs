@@ -340,7 +340,7 @@ impl<'a> Session<'a> {
             CaseKind::GuestControl(control) => self.run_guest_control(*control),
             CaseKind::Program { source, object, program, annotations } => {
                 let release = self.running.as_ref().map_or(Release(0, 0), |running| running.release);
-                let (seen, outcome) = match self.not_here(annotations, !case.kfuncs.is_empty()) {
+                let (seen, outcome) = match self.not_here(annotations, &case.kfuncs) {
                     Some(outcome) => (Observation::default(), outcome),
                     None => {
                         let seen = match self.object(source, object) {
@@ -362,18 +362,24 @@ impl<'a> Session<'a> {
     }
 
     /// Why a case is not run on this kernel at all.
-    fn not_here(&mut self, annotations: &Annotations, calls_kfuncs: bool) -> Option<Outcome> {
+    fn not_here(&mut self, annotations: &Annotations, kfuncs: &[String]) -> Option<Outcome> {
         let arch = &self.planned.arch.name;
         if !annotations.arches.is_empty() && !annotations.arches.contains(arch) {
             return Some(Outcome::NotRun { reason: format!("is for {}", annotations.arches.join(", ")) });
         }
-        if !calls_kfuncs {
+        if kfuncs.is_empty() {
             return None;
         }
         if self.gate.is_none() {
             self.gate = self.find_gate();
         }
-        self.gate.clone().filter(|gate| *gate != Outcome::Pass)
+        if let Some(gate) = self.gate.clone().filter(|gate| *gate != Outcome::Pass) {
+            return Some(gate);
+        }
+        let running = self.running.as_ref()?;
+        let reason = judge::out_of_range(annotations, running.release)?;
+        let absent = kfuncs.iter().find(|kfunc| running.kernel.func(kfunc).is_none());
+        Some(absent.map_or(Outcome::NotRun { reason }, |kfunc| Outcome::KfuncAbsent { kfunc: kfunc.clone() }))
     }
 
     /// Asks once whether kfunc calls can be made here; `Pass` when they can.

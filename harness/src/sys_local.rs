@@ -103,6 +103,7 @@ fn numbers() -> SyscallNumbers {
         openat: libc::SYS_openat as u64,
         close: libc::SYS_close as u64,
         read: libc::SYS_read as u64,
+        lseek: libc::SYS_lseek as u64,
         write: libc::SYS_write as u64,
         mkdirat: libc::SYS_mkdirat as u64,
         mount: libc::SYS_mount as u64,

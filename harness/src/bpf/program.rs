@@ -3,7 +3,7 @@
 use super::attr::{Attr, ENOSPC, cmd, peeked, result, submit};
 use super::insn::Insn;
 use super::section::ProgType;
-use crate::sys::{Batch, Replies, Sys, SysError, Target};
+use crate::sys::{Batch, Sys, SysError, Target};
 
 /// `BPF_F_SLEEPABLE`.
 pub const F_SLEEPABLE: u32 = 1 << 4;
@@ -155,21 +155,35 @@ pub(crate) fn explain(
     loop {
         let mut batch = Batch::new(&target);
         let at = program.load(&mut batch, &target, log_level, len);
-        batch.peek(at, len);
         let replies = submit(sys, &batch)?;
-        let log = || log_text(&replies);
-        match result(&replies, 0)? {
+        let refused = match result(&replies, 0)? {
             Ok(fd) => return Ok(LoadResult::Loaded(fd)),
-            Err(ENOSPC) if errno != ENOSPC && len < most => len = (len * 8).min(most),
+            Err(ENOSPC) if errno != ENOSPC && len < most => {
+                len = (len * 8).min(most);
+                continue;
+            }
             // The log is longer than there is room for: the refusal itself is known from the first load.
-            Err(ENOSPC) => return Ok(LoadResult::Refused { errno, log: log()? }),
-            Err(again) => return Ok(LoadResult::Refused { errno: again, log: log()? }),
-        }
+            Err(ENOSPC) => errno,
+            Err(again) => again,
+        };
+        return Ok(LoadResult::Refused { errno: refused, log: read_log(sys, at, len)? });
     }
 }
 
-fn log_text(replies: &Replies) -> Result<String, SysError> {
-    let bytes = peeked(replies, 0)?;
-    let text = bytes.split(|&b| b == 0).next().unwrap_or_default();
-    Ok(String::from_utf8_lossy(text).into_owned())
+/// Reads a log of at most `len` bytes piece by piece up to its end: most are short, and a UART is slow.
+fn read_log(sys: &mut dyn Sys, at: u64, len: u64) -> Result<String, SysError> {
+    let (mut text, mut piece) = (Vec::new(), 2048);
+    while (text.len() as u64) < len {
+        let mut batch = Batch::new(sys.target());
+        batch.peek(at + text.len() as u64, piece.min(len - text.len() as u64));
+        let replies = submit(sys, &batch)?;
+        let bytes = peeked(&replies, 0)?;
+        let end = bytes.iter().position(|&b| b == 0);
+        text.extend(&bytes[..end.unwrap_or(bytes.len())]);
+        if end.is_some() || bytes.is_empty() {
+            break;
+        }
+        piece *= 8;
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

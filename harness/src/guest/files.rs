@@ -11,7 +11,6 @@ pub type Errno = i32;
 const AT_FDCWD: u64 = (-100i64).cast_unsigned();
 const O_WRONLY: u64 = 1;
 const O_NONBLOCK: u64 = 0o4000;
-const EAGAIN: i64 = 11;
 const EPIPE: i64 = 32;
 const EINVAL: i64 = 22;
 /// Files in sysfs and procfs give at most a page per read.
@@ -198,10 +197,10 @@ impl KernelLog {
             Ok(fd) => fd,
             Err(errno) => return Ok(Err(errno)),
         };
-        let mut log = Self { fd };
-        // No lseek in the arch files: what the boot left is read and dropped.
-        log.read(sys)?;
-        Ok(Ok(log))
+        // SEEK_END: behind the last record (Documentation/ABI/testing/dev-kmsg).
+        let lseek = sys.target().syscalls.lseek;
+        sys.call(lseek, &[fd, 0, 2])?;
+        Ok(Ok(Self { fd }))
     }
 
     /// All records since the last call.
@@ -215,21 +214,26 @@ impl KernelLog {
         let (mut records, mut reads) = (Vec::new(), 1u64);
         loop {
             let mut batch = Batch::new(sys.target());
-            for _ in 0..reads {
-                let at = batch.reserve(RECORD);
-                batch.call(nr, &[self.fd, at, RECORD]);
-                // Long records are rare; what a report shows of one fits here.
-                batch.peek(at, 1024);
-            }
-            let replies = sys.submit(&batch)?;
-            for (result, bytes) in replies.calls.iter().zip(&replies.peeks) {
-                match errno(*result) {
-                    Ok(n) => records.extend(record(&bytes[..bytes.len().min(usize::try_from(n).unwrap_or(0))])),
-                    // Overwritten before it was read: go on with the oldest that is left.
-                    Err(errno) if i64::from(errno) == EPIPE || i64::from(errno) == EINVAL => {}
-                    Err(errno) if i64::from(errno) == EAGAIN => return Ok(records),
-                    Err(_) => return Ok(records),
+            let places: Vec<u64> = (0..reads).map(|_| batch.reserve(RECORD)).collect();
+            places.iter().for_each(|at| batch.call(nr, &[self.fd, *at, RECORD]));
+            let results = sys.submit(&batch)?.calls;
+            // Mostly there is nothing, and then nothing is transferred.
+            let mut batch = Batch::new(sys.target());
+            for (result, at) in results.iter().zip(&places) {
+                if let Ok(n) = errno(*result) {
+                    batch.peek(*at, n.min(RECORD));
                 }
+            }
+            if !batch.ops().is_empty() {
+                records.extend(sys.submit(&batch)?.peeks.iter().filter_map(|bytes| record(bytes)));
+            }
+            let goes_on = |result: &i64| match errno(*result) {
+                Ok(_) => true,
+                // Overwritten before it was read: go on with the oldest that is left.
+                Err(errno) => i64::from(errno) == EPIPE || i64::from(errno) == EINVAL,
+            };
+            if !results.iter().all(goes_on) {
+                return Ok(records);
             }
             reads = (reads * 4).min(64);
         }
