@@ -43,8 +43,8 @@ pub struct Worker {
 struct State {
     started: bool,
     answers: HashMap<Key, Answer>,
-    /// (arch, kernel) that are over, and what to tell a trial without a cell there.
-    over: HashMap<(String, String), String>,
+    /// (arch, kernel) that did not get as far as cells, and what to tell their trials.
+    over: HashMap<(String, String), Answer>,
     /// The run is over: what to tell a trial without a cell.
     end: Option<String>,
 }
@@ -69,7 +69,10 @@ impl Worker {
                 return answer.clone();
             }
             let kernel = (key.arch.clone(), key.kernel.clone());
-            if let Some(why) = state.over.get(&kernel).or(state.end.as_ref()) {
+            if let Some(answer) = state.over.get(&kernel) {
+                return answer.clone();
+            }
+            if let Some(why) = &state.end {
                 return Answer::Failed(why.clone());
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +114,10 @@ impl Worker {
                         state.answers.insert(key, answer);
                     }
                     if let Some(error) = &kernel.error {
-                        state.over.insert((kernel.arch.clone(), kernel.kernel.clone()), error.clone());
+                        let error = crate::report::clean::lines(error).join("\n");
+                        // That a distribution has no such kernel is a fact about it, and nobody's failure.
+                        let answer = if kernel.unavailable { Answer::Ignored(error) } else { Answer::Failed(error) };
+                        state.over.insert((kernel.arch.clone(), kernel.kernel.clone()), answer);
                     }
                 }
                 "the run ended without a result for this case".to_owned()
@@ -123,18 +129,12 @@ impl Worker {
     }
 
     fn hear(&self, event: &Event) {
-        match event {
-            Event::CellDone { arch, kernel, cell } => {
-                let key = key(arch, kernel, cell);
-                let answer = self.judge(&key, cell);
-                self.lock().answers.insert(key, answer);
-            }
-            Event::KernelDone { arch, kernel, error: Some(error), .. } => {
-                self.lock().over.insert((arch.clone(), kernel.clone()), error.clone());
-            }
-            _ => return,
+        if let Event::CellDone { arch, kernel, cell } = event {
+            let key = key(arch, kernel, cell);
+            let answer = self.judge(&key, cell);
+            self.lock().answers.insert(key, answer);
+            self.changed.notify_all();
         }
-        self.changed.notify_all();
     }
 
     fn judge(&self, key: &Key, cell: &Cell) -> Answer {
@@ -236,6 +236,16 @@ mod tests {
         let failed = worker.answer(&case("arm64", "stock", "strings::strchr"));
         assert_eq!(failed, Answer::Failed("no image: the mirror did not answer".into()));
         assert_eq!(worker.answer(&case("riscv64", "stock", "iter::num")), Answer::Passed);
+    }
+
+    #[test]
+    fn a_kernel_that_nobody_has_is_ignored() {
+        let (worker, _) = worker(|mut results| {
+            results.kernels.iter_mut().for_each(|kernel| kernel.unavailable = kernel.error.is_some());
+            Ok(results)
+        });
+        let ignored = worker.answer(&case("arm64", "stock", "strings::strchr"));
+        assert_eq!(ignored, Answer::Ignored("no image: the mirror did not answer".into()));
     }
 
     #[test]
