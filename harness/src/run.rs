@@ -1,5 +1,6 @@
 //! Carries out a plan: a few guests at a time, results in plan order.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,7 +70,7 @@ const GUEST_MIB: u64 = 640;
 /// # Errors
 /// When a tool is missing, or there is no usable cache or state directory.
 pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync)) -> Result<RunResults, Error> {
-    needed_tools(plan, options)?;
+    let qemu = needed_tools(plan, options)?;
     let store = images::Store::open(images::StoreOptions {
         cache_dir: options.cache_dir.clone(),
         mirror: options.mirror.clone(),
@@ -90,7 +91,7 @@ pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync))
         None => crate::results::state_dir()?,
     };
     let compiler = Mutex::new(Compiler::new(store.cache_dir()));
-    let shared = Shared { store: &store, options, compiler: &compiler, tell, state: &state };
+    let shared = Shared { store: &store, options, qemu: &qemu, compiler: &compiler, tell, state: &state };
     let slots: Vec<Mutex<Option<KernelResults>>> = plan.kernels.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     let jobs = options.jobs.unwrap_or_else(default_jobs).clamp(1, plan.kernels.len().max(1));
@@ -120,17 +121,21 @@ pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync))
     })
 }
 
-/// Every QEMU the plan needs, before the first byte is downloaded.
-fn needed_tools(plan: &Plan, options: &Options) -> Result<(), Error> {
-    let mut programs: Vec<PathBuf> = Vec::new();
+/// Every QEMU the plan needs, with its version, before the first byte is downloaded.
+fn needed_tools(plan: &Plan, options: &Options) -> Result<BTreeMap<PathBuf, String>, Error> {
+    let (mut found, mut missing) = (BTreeMap::new(), BTreeMap::new());
     for planned in &plan.kernels {
         let program = options.qemu.clone().unwrap_or_else(|| PathBuf::from(&planned.arch.qemu.binary));
-        if !programs.contains(&program) {
-            programs.push(program);
+        if found.contains_key(&program) || missing.contains_key(&program) {
+            continue;
+        }
+        match needs::qemu_version(&program) {
+            Ok(version) => drop(found.insert(program, version)),
+            Err(what) => drop(missing.insert(program, what)),
         }
     }
-    let missing: Vec<String> = programs.iter().filter_map(|program| needs::qemu_version(program).err()).collect();
-    if missing.is_empty() { Ok(()) } else { Err(Error::Missing(missing.join("\n"))) }
+    let missing: Vec<String> = missing.into_values().collect();
+    if missing.is_empty() { Ok(found) } else { Err(Error::Missing(missing.join("\n"))) }
 }
 
 fn cpus() -> usize {

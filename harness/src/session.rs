@@ -2,6 +2,7 @@
 //!
 //! This is where effects meet: images, guests and the loader are driven from here, and only here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +33,8 @@ pub struct Shared<'a> {
     pub store: &'a images::Store,
     /// As given by the user.
     pub options: &'a Options,
+    /// Version of each QEMU program.
+    pub qemu: &'a BTreeMap<PathBuf, String>,
     /// Compiles what is not compiled yet.
     pub compiler: &'a std::sync::Mutex<crate::objects::Compiler>,
     /// Where what happens is told.
@@ -111,7 +114,7 @@ impl<'a> Session<'a> {
     }
 
     fn run(&mut self, results: &mut KernelResults) -> Result<(), String> {
-        self.qemu_version = needs::qemu_version(&self.program)?;
+        self.qemu_version = self.shared.qemu.get(&self.program).cloned().unwrap_or_default();
         let arch = &self.planned.arch;
         let target = images::Target { name: &arch.name, debian: &arch.debian, machine: arch.machine };
         let tell = |event| self.tell_image(event);

@@ -58,6 +58,7 @@ impl Recorded {
             openat: 2,
             close: 3,
             read: 4,
+            lseek: 13,
             write: 5,
             mkdirat: 6,
             mount: 7,

@@ -53,25 +53,30 @@ pub fn read(sys: &mut dyn Sys, path: &str) -> Result<Result<Vec<u8>, Errno>, Sys
     };
     let nr = sys.target().syscalls.read;
     let (mut content, mut reads, mut end) = (Vec::new(), 2u64, Ok(()));
-    'file: while content.len() < FILE_LIMIT {
+    while content.len() < FILE_LIMIT {
         let mut batch = Batch::new(sys.target());
-        for _ in 0..reads {
-            let page = batch.reserve(PAGE);
-            batch.call(nr, &[fd, page, PAGE]);
-            batch.peek(page, PAGE);
-        }
-        let replies = sys.submit(&batch)?;
-        for (result, page) in replies.calls.iter().zip(&replies.peeks) {
+        let pages: Vec<u64> = (0..reads).map(|_| batch.reserve(PAGE)).collect();
+        pages.iter().for_each(|page| batch.call(nr, &[fd, *page, PAGE]));
+        let results = sys.submit(&batch)?.calls;
+        // Only what was read is transferred: a UART carries 200 KiB a second.
+        let mut batch = Batch::new(sys.target());
+        for (result, page) in results.iter().zip(&pages) {
             match errno(*result) {
-                Ok(0) => break 'file,
-                Ok(n) => content.extend(page.iter().take(usize::try_from(n).unwrap_or(usize::MAX))),
+                Ok(0) => break,
+                Ok(n) => batch.peek(*page, n.min(PAGE)),
                 Err(errno) => {
                     end = Err(errno);
-                    break 'file;
+                    break;
                 }
             }
         }
-        // A small file takes one round trip, a large one few.
+        if !batch.ops().is_empty() {
+            content.extend(sys.submit(&batch)?.peeks.concat());
+        }
+        if results.iter().any(|result| *result <= 0) {
+            break;
+        }
+        // A small file takes two round trips, a large one few.
         reads = (reads * 8).min(512);
     }
     close(sys, fd)?;
