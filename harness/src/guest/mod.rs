@@ -285,3 +285,6 @@ impl Sys for Guest {
         Ok(replies)
     }
 }
+
+#[cfg(test)]
+mod boot_tests;
