@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod event;
 pub mod expectations;
 pub mod guest;
+pub mod interrupt;
 pub mod judge;
 pub mod model;
 pub mod objects;

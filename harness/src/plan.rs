@@ -22,7 +22,7 @@ pub struct Selection {
     pub kernels: Vec<String>,
     /// Suites; empty: all.
     pub suites: Vec<String>,
-    /// Parts of case names (`suite::case`); a case that contains any of them is taken. Empty: all.
+    /// Parts of case names (`suite::case`) or names of kfuncs; a case that has any of them is taken. Empty: all.
     pub filters: Vec<String>,
     /// Filters are whole names.
     pub exact: bool,
@@ -314,11 +314,12 @@ fn chosen_cases(selection: &Selection, catalog: &Catalog) -> Result<Vec<Case>, P
         |case: &&Case| selection.suites.is_empty() || selection.suites.iter().any(|suite| *suite == case.suite);
     let hit = |case: &Case, filter: &String| {
         let name = case.full_name();
-        if selection.exact { name == *filter } else { name.contains(filter.as_str()) }
+        if selection.exact { name == *filter } else { name.contains(filter.as_str()) || case.kfuncs.contains(filter) }
     };
     for filter in &selection.filters {
         if !catalog.cases.iter().filter(in_suite).any(|case| hit(case, filter)) {
-            let names: Vec<String> = catalog.cases.iter().filter(in_suite).map(Case::full_name).collect();
+            let mut names: Vec<String> = catalog.cases.iter().filter(in_suite).map(Case::full_name).collect();
+            names.extend(catalog.cases.iter().filter(in_suite).flat_map(|case| case.kfuncs.iter().cloned()));
             let near = near(filter, names.iter().map(String::as_str));
             let hint = if near.is_empty() {
                 "; `kfunc list cases` shows them all".into()
@@ -376,6 +377,19 @@ mod tests {
         let names: Vec<String> = plan.kernels[0].cases.iter().map(Case::full_name).collect();
         assert_eq!(names, ["probe::jit"]);
         assert!(!plan.kernels[0].complete);
+    }
+
+    #[test]
+    fn a_kfunc_selects_the_cases_that_call_it() {
+        let mut catalog = catalog();
+        catalog.cases[2].kfuncs = vec!["bpf_strchr".into()];
+        let names = |filter: &str| -> Vec<String> {
+            let selection = Selection { filters: vec![filter.into()], ..Selection::default() };
+            plan(&selection, &catalog).unwrap().kernels[0].cases.iter().map(Case::full_name).collect()
+        };
+        assert_eq!(names("bpf_strchr"), [catalog.cases[2].full_name()]);
+        let selection = Selection { filters: vec!["bpf_strchrr".into()], ..Selection::default() };
+        assert!(plan(&selection, &catalog).unwrap_err().to_string().contains("did you mean bpf_strchr?"));
     }
 
     #[test]

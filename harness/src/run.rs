@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::doctor::needs;
 use crate::event::{Event, Planned};
+use crate::interrupt;
 use crate::model::{Host, KernelResults, RunResults, SCHEMA};
 use crate::objects::Compiler;
 use crate::plan::Plan;
@@ -65,7 +66,8 @@ pub enum Error {
 /// Memory one guest needs on the host, in MiB: its own, QEMU's, translated code.
 const GUEST_MIB: u64 = 640;
 
-/// Runs a plan. What goes wrong with one (arch, kernel) is in its result and stops no other.
+/// Runs a plan. What goes wrong with one (arch, kernel) is in its result and stops no other. When the user ends the run
+/// ([`interrupt`]), the results hold what was done until then.
 ///
 /// # Errors
 /// When a tool is missing, or there is no usable cache or state directory.
@@ -103,6 +105,9 @@ pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync))
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     plan.kernels.get(index).zip(slots.get(index))
                 } {
+                    if interrupt::asked().is_some() {
+                        break;
+                    }
                     let results = session::run(planned, &shared);
                     *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(results);
                 }

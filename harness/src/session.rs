@@ -16,6 +16,7 @@ use crate::doctor::{self, needs};
 use crate::event::Event;
 use crate::expectations::kind;
 use crate::guest::{Guest, GuestError, accel, files};
+use crate::interrupt;
 use crate::judge;
 use crate::model::{Cell, GuestEnd, GuestInfo, ImageInfo, KernelResults, Observation, Outcome, Standing, Verdict};
 use crate::plan::{Case, CaseKind, GuestControl, PlannedKernel};
@@ -26,6 +27,9 @@ use crate::sys::SysError;
 
 /// Guests that may be lost before the rest of a kernel's cases is given up: something is wrong with the machine then.
 const GUESTS_MAX: u32 = 20;
+
+/// Why the rest of the cases is missing when the user ended the run.
+const INTERRUPTED: &str = "interrupted; the remaining cases were not run";
 
 /// What all sessions of a run share.
 pub struct Shared<'a> {
@@ -309,6 +313,9 @@ impl<'a> Session<'a> {
 
     fn run_cases(&mut self, results: &mut KernelResults) -> Result<(), String> {
         for case in &self.planned.cases {
+            if interrupt::asked().is_some() {
+                return Err(INTERRUPTED.into());
+            }
             if self.running.is_none() {
                 if self.guests >= GUESTS_MAX {
                     return Err(format!("{GUESTS_MAX} guests were lost; the remaining cases were not run"));
@@ -317,6 +324,10 @@ impl<'a> Session<'a> {
             }
             let start = Instant::now();
             let (observation, outcome, standing) = self.run_case(case);
+            if interrupt::asked().is_some() {
+                // What this case came to says nothing of the kernel.
+                return Err(INTERRUPTED.into());
+            }
             let cell = Cell {
                 suite: case.suite.into(),
                 case: case.name.clone(),

@@ -4,6 +4,7 @@ use super::args::RunArgs;
 use super::error::Error;
 use super::meant::{self, Save};
 use super::{engine, exit, out};
+use crate::interrupt;
 use crate::model::RunResults;
 use crate::report::progress::Progress;
 use crate::report::{self, quote};
@@ -22,10 +23,20 @@ pub fn run(typed: RunArgs, command: Vec<String>) -> Result<u8, Error> {
         Save::StateDir => Some(results::default_dir()?),
         Save::File(_) | Save::Stdout => None,
     };
+    // Without it a signal ends the process at once: no guest is left behind then either, but no cell is kept.
+    let _ = interrupt::watch();
     let progress = Progress::to_stderr();
     let done = engine::run(&plan, &asked.options, &|event| progress.event(&event));
     progress.finish();
     let results = done?;
+    if let Some(signal) = interrupt::asked() {
+        if results.kernels.iter().all(|kernel| kernel.cells.is_empty()) {
+            // Saved, it would stand before the last real run.
+            out::stderr("kfunc: interrupted before the first case; nothing is saved\n");
+            return Ok(interrupt::exit_code(signal));
+        }
+        out::stderr("kfunc: interrupted; what was done until then:\n");
+    }
 
     // First saved, then shown: a reader of the table that goes away loses nothing.
     let (human_on_stderr, saved) = match (&asked.save, dir) {
@@ -53,7 +64,7 @@ pub fn run(typed: RunArgs, command: Vec<String>) -> Result<u8, Error> {
             Err(error) => return Err(error),
         }
     }
-    Ok(exit::of_run(&results))
+    Ok(interrupt::asked().map_or_else(|| exit::of_run(&results), interrupt::exit_code))
 }
 
 /// Table, failing cells, time.

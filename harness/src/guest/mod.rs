@@ -72,6 +72,9 @@ pub enum GuestError {
     /// The agent answered what no agent would.
     #[error("the guest broke the protocol: {0}")]
     Protocol(String),
+    /// The user asked for the end.
+    #[error("interrupted")]
+    Interrupted,
     /// The guest had ended before this request.
     #[error("the guest has already ended")]
     Gone,
@@ -85,7 +88,7 @@ impl GuestError {
             | Self::Exit { console, .. }
             | Self::BootDeadline { console, .. }
             | Self::Silent { console, .. } => console,
-            Self::Start { .. } | Self::Protocol(_) | Self::Gone => &[],
+            Self::Start { .. } | Self::Protocol(_) | Self::Interrupted | Self::Gone => &[],
         }
     }
 }
@@ -218,6 +221,10 @@ impl Guest {
     fn still_alive(&mut self, since: Instant, deadline: Duration) -> Result<(), GuestError> {
         if self.qemu.has_ended() || self.console.panic_line().is_some() {
             return Err(self.how_it_ended());
+        }
+        if crate::interrupt::asked().is_some() {
+            self.ended = true;
+            return Err(GuestError::Interrupted);
         }
         if since.elapsed() >= deadline {
             self.ended = true;

@@ -10,7 +10,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::qemu::CHANNEL_FD;
@@ -40,6 +40,8 @@ impl Qemu {
         let (fd, parent) = (channel.as_raw_fd(), nix::unistd::getpid());
         let prepare = move || {
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // The harness may have blocked signals (`crate::interrupt`); QEMU shall not.
+            SigSet::empty().thread_set_mask()?;
             // The parent may have died before the line above took effect.
             if nix::unistd::getppid() != parent {
                 return Err(nix::errno::Errno::ESRCH.into());
@@ -51,7 +53,7 @@ impl Qemu {
             let _ = channel.into_raw_fd();
             Ok(())
         };
-        // SAFETY: between fork and exec the closure makes only async-signal-safe system calls (prctl, getppid, dup2) and
+        // SAFETY: between fork and exec the closure makes only async-signal-safe calls (prctl, sigprocmask, getppid, dup2) and
         // allocates nothing on its successful path.
         unsafe { command.pre_exec(prepare) };
         let mut child = command.spawn()?;
