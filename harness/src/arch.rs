@@ -93,6 +93,9 @@ pub struct Arch {
     pub machine: images::Machine,
     /// How clang builds the agent for it.
     pub agent: images::AgentTarget,
+    /// How its kernels are built, if they can be.
+    #[serde(default)]
+    pub build: Option<images::BuildNames>,
     /// The machine to emulate.
     pub qemu: Qemu,
     /// How host and agent talk.
@@ -103,6 +106,13 @@ pub struct Arch {
     pub deadlines: Deadlines,
     /// System call numbers.
     pub syscalls: SyscallNumbers,
+}
+
+impl Arch {
+    /// What the image store has to know of it.
+    pub fn target(&self) -> images::Target<'_> {
+        images::Target { name: &self.name, debian: &self.debian, machine: self.machine, build: self.build.as_ref() }
+    }
 }
 
 /// The emulated machine.
@@ -269,12 +279,13 @@ pub enum ArchError {
 }
 
 /// The files that come with the harness, in the order of the table.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("harness/arch/x86_64.toml", include_str!("../arch/x86_64.toml")),
     ("harness/arch/arm64.toml", include_str!("../arch/arm64.toml")),
     ("harness/arch/loongarch64.toml", include_str!("../arch/loongarch64.toml")),
     ("harness/arch/riscv64.toml", include_str!("../arch/riscv64.toml")),
     ("harness/arch/arm32.toml", include_str!("../arch/arm32.toml")),
+    ("harness/arch/x86_32.toml", include_str!("../arch/x86_32.toml")),
 ];
 
 /// All known arches: those that come with the harness, then the user's files. A user's file replaces a built-in arch of

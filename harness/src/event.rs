@@ -15,6 +15,8 @@ pub enum ImageStage {
     Unpack,
     /// Compiling the agent.
     Compile,
+    /// Building a kernel; amounts are steps of the build.
+    Build,
 }
 
 /// One thing that happened. `arch` and `kernel` are as in the plan.
@@ -48,6 +50,7 @@ pub fn of_image(arch: String, kernel: String, event: images::Event) -> Option<Ev
         Activity::Download => ImageStage::Download,
         Activity::Unpack => ImageStage::Unpack,
         Activity::Compile => ImageStage::Compile,
+        Activity::Build => ImageStage::Build,
     };
     Some(match event {
         Image::Started { activity, what, total } => {

@@ -9,6 +9,7 @@ pub mod arch;
 pub mod bpf;
 pub mod btf;
 pub mod cli;
+pub mod defaults;
 pub mod doctor;
 pub mod event;
 pub mod expectations;

@@ -7,6 +7,7 @@ use images::KernelSpec;
 
 use crate::arch::{self, Arch, ArchError, Endian};
 use crate::bpf::{AnnotationError, Annotations, Expect, Object, ObjectError};
+use crate::defaults;
 use crate::expectations::{ExpectationError, Expectations};
 use crate::model::Location;
 use crate::objects::{CompileError, Compiler};
@@ -18,7 +19,7 @@ use crate::report::near::near;
 pub struct Selection {
     /// Arch names; empty: every arch that can be run here without building a kernel.
     pub arches: Vec<String>,
-    /// Kernels as typed; empty: `stock`.
+    /// Kernels as typed; empty: for each arch the one in which most can be seen ([`crate::defaults`]).
     pub kernels: Vec<String>,
     /// Suites; empty: all.
     pub suites: Vec<String>,
@@ -46,6 +47,8 @@ pub struct Catalog {
     pub cases: Vec<Case>,
     /// Known failures.
     pub expectations: Arc<Expectations>,
+    /// Names of the arches whose kernel was built here earlier, so that it can be had at once.
+    pub built: Vec<String>,
 }
 
 /// Suites in running order, with what they are for.
@@ -168,7 +171,8 @@ impl Catalog {
             cases.extend(cases_of(source, &mut compiler)?);
         }
         cases.extend([GuestControl::Panic, GuestControl::Killed].map(Case::guest_control));
-        Ok(Self { arches, cases, expectations: Arc::new(expectations) })
+        let built = defaults::built_earlier(cache, &arches)?;
+        Ok(Self { arches, cases, expectations: Arc::new(expectations), built })
     }
 }
 
@@ -235,6 +239,8 @@ impl Case {
 pub struct Plan {
     /// One entry per (arch, kernel).
     pub kernels: Vec<PlannedKernel>,
+    /// What the user should know of the choices made for them.
+    pub notes: Vec<String>,
 }
 
 /// The cases for one (arch, kernel).
@@ -266,22 +272,23 @@ pub fn plan(selection: &Selection, catalog: &Catalog) -> Result<Plan, PlanError>
             kernels.push(spec);
         }
     }
-    if kernels.is_empty() {
-        kernels.push(KernelSpec::default());
-    }
-    let mut plan = Plan::default();
+    let mut pairs: Vec<(KernelSpec, &Arch)> = Vec::new();
     for kernel in kernels {
-        for arch in &arches {
-            plan.kernels.push(PlannedKernel {
-                arch: arch.clone(),
-                kernel: kernel.clone(),
-                cases: cases.clone(),
-                expectations: catalog.expectations.clone(),
-                complete: selection.is_complete(),
-            });
-        }
+        pairs.extend(arches.iter().map(|arch| (kernel.clone(), arch)));
     }
-    Ok(plan)
+    let mut notes = Vec::new();
+    if selection.kernels.is_empty() {
+        let named = !selection.arches.is_empty();
+        (pairs, notes) = defaults::choose(&arches, named, &catalog.built);
+    }
+    let planned = |(kernel, arch): (KernelSpec, &Arch)| PlannedKernel {
+        arch: arch.clone(),
+        kernel,
+        cases: cases.clone(),
+        expectations: catalog.expectations.clone(),
+        complete: selection.is_complete(),
+    };
+    Ok(Plan { kernels: pairs.into_iter().map(planned).collect(), notes })
 }
 
 fn chosen_arches(selection: &Selection, catalog: &Catalog) -> Result<Vec<Arch>, PlanError> {
@@ -344,7 +351,7 @@ mod tests {
         let arches = arch::load(&[]).unwrap();
         let cases =
             Probe::ALL.into_iter().map(Case::probe).chain([Case::guest_control(GuestControl::Killed)]).collect();
-        Catalog { arches, cases, expectations: Arc::default() }
+        Catalog { arches, cases, expectations: Arc::default(), built: Vec::new() }
     }
 
     fn error(selection: Selection) -> String {
@@ -395,7 +402,7 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_with_what_there_is() {
         let message = error(Selection { arches: vec!["riscv46".into()], ..Selection::default() });
-        assert_eq!(message, "unknown arch `riscv46`; known are x86_64, arm64, loongarch64, riscv64, arm32");
+        assert_eq!(message, "unknown arch `riscv46`; known are x86_64, arm64, loongarch64, riscv64, arm32, x86_32");
         let message = error(Selection { suites: vec!["probes".into()], ..Selection::default() });
         assert_eq!(message, "unknown suite `probes`; known are probe, stock, control");
         let message = error(Selection { filters: vec!["probe::trampolin3".into()], ..Selection::default() });

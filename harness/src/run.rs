@@ -41,6 +41,8 @@ pub struct Options {
     pub refresh: bool,
     /// Accelerator.
     pub accel: Accel,
+    /// What kernels are built with, if any has to be.
+    pub toolchain: Option<images::Toolchain>,
     /// Guests at a time; by default as many as processors and memory allow.
     pub jobs: Option<usize>,
     /// QEMU program instead of the arch's.
@@ -79,6 +81,7 @@ pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync))
         refresh: options.refresh,
         offline: options.offline,
         keyring: None,
+        build: images::BuildOptions { toolchain: options.toolchain, jobs: None },
     })?;
     let (started, clock) = (SystemTime::now(), Instant::now());
     tell(Event::PlanReady {
@@ -88,6 +91,9 @@ pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync))
             .map(|k| Planned { arch: k.arch.name.clone(), kernel: k.kernel.to_string(), cases: k.cases.len() })
             .collect(),
     });
+    for text in &plan.notes {
+        tell(Event::Note { text: text.clone() });
+    }
     let state = match &options.state_dir {
         Some(dir) => dir.clone(),
         None => crate::results::state_dir()?,

@@ -120,7 +120,7 @@ impl<'a> Session<'a> {
     fn run(&mut self, results: &mut KernelResults) -> Result<(), String> {
         self.qemu_version = self.shared.qemu.get(&self.program).cloned().unwrap_or_default();
         let arch = &self.planned.arch;
-        let target = images::Target { name: &arch.name, debian: &arch.debian, machine: arch.machine };
+        let target = arch.target();
         let tell = |event| self.tell_image(event);
         let image = self.shared.store.resolve(&self.planned.kernel, &target, &tell).map_err(|error| {
             results.unavailable = matches!(error, images::Error::NotInSuite { .. } | images::Error::NoKernel { .. });

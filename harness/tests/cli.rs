@@ -73,7 +73,7 @@ fn help_and_lists_go_to_standard_output() {
     assert!(stdout.contains("  5  control "), "{stdout}");
     let (code, stdout, _) = place.run(&["list", "arches"]);
     assert_eq!(code, Some(0));
-    assert_eq!(stdout.lines().count(), 5);
+    assert_eq!(stdout.lines().count(), 6);
     let (code, stdout, _) = place.run(&["run", "--list", "--arch", "riscv64", "--suite", "probe"]);
     assert_eq!(code, Some(0));
     assert!(stdout.starts_with("riscv64  stock:testing  probe::jit\n"), "{stdout}");

@@ -58,8 +58,8 @@ fn run() -> Result<(), images::Error> {
         other => eprintln!("{other:?}"),
     };
     for (name, arch, flavour, elf_machine, bits) in ARCHES.into_iter().filter(|a| wanted == "all" || a.0 == wanted) {
-        let debian = DebianNames { arch: arch.to_owned(), flavour: flavour.to_owned() };
-        let target = Target { name, debian: &debian, machine: Machine { elf_machine, bits } };
+        let debian = DebianNames { arch: arch.to_owned(), flavour: flavour.to_owned(), has_kernel: true };
+        let target = Target { name, debian: &debian, machine: Machine { elf_machine, bits }, build: None };
         let begun = Instant::now();
         let image = store.resolve(&spec, &target, &progress)?;
         println!("{name}: {} in {:?}: {}", image.key, begun.elapsed(), image.kernel.display());

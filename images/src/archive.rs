@@ -237,7 +237,7 @@ impl Archive {
                 suites: self.suites_with(cache, arch),
             });
         };
-        let path = cache.root().join("index").join(format!("packages-{}.json", file.sha256));
+        let path = cache.root().join("index").join(format!("packages-{}-{}.json", index::KEPT, file.sha256));
         let cached = || serde_json::from_slice::<Vec<Package>>(&std::fs::read(&path).ok()?).ok();
         if let Some(packages) = cached() {
             return Ok(packages);

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// A `--kernel` value that is neither a stock kernel nor a path.
-    #[error("kernel '{given}' is not understood: {reason}; write stock, stock:SUITE, stock:SUITE/VERSION or a path")]
+    #[error(
+        "kernel '{given}' is not understood: {reason}; write stock, stock:SUITE, stock:SUITE/VERSION, built, built:SUITE, tree:DIR or a path"
+    )]
     BadSpec {
         /// As typed.
         given: String,
@@ -246,6 +248,100 @@ pub enum Error {
         release: String,
         /// The circle.
         cycle: Vec<String>,
+    },
+    /// The suite has no package with the kernel's source.
+    #[error(
+        "suite '{suite}' has no package linux-source; another suite may (--kernel built:SUITE), or name a --source"
+    )]
+    NoSource {
+        /// The suite.
+        suite: String,
+    },
+    /// What should be a kernel's source is none.
+    #[error("{} is no source of a kernel: {reason}; name the top of a tree, or a tarball of one", path.display())]
+    NotSource {
+        /// The directory or tarball.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The source does not know the architecture.
+    #[error("the source {} has no arch/{arch}; it has {}", path.display(), known.join(", "))]
+    NoArchInSource {
+        /// The tree.
+        path: PathBuf,
+        /// As asked for.
+        arch: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The user's tree was built in place, so that it cannot be built elsewhere.
+    #[error(
+        "{0} was built in place ({1} exists), and the kernel's build system then refuses to build it with its objects \
+         elsewhere; run `make mrproper` there, or give us a clean worktree: git -C {0} worktree add ../clean && kfunc run --tree ../clean",
+        path.display(), trace.display()
+    )]
+    BuiltInPlace {
+        /// The tree.
+        path: PathBuf,
+        /// What gives it away.
+        trace: PathBuf,
+    },
+    /// The user's tree is in the middle of a merge.
+    #[error("the tree {} has merge conflicts in {}; resolve them first", path.display(), files.join(", "))]
+    Unmerged {
+        /// The tree.
+        path: PathBuf,
+        /// The first few files.
+        files: Vec<String>,
+    },
+    /// The arch file does not say how its kernels are built.
+    #[error("kernels for {arch} cannot be built: its arch file has no [build] table")]
+    NotBuildable {
+        /// The arch.
+        arch: String,
+    },
+    /// A configuration fragment that cannot be used.
+    #[error("the configuration of kernels for {arch} cannot be made: {reason}")]
+    BadFragment {
+        /// The arch.
+        arch: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Programs that build kernels are missing.
+    #[error("building a kernel for {arch} needs {}, which {} not here", missing.join(", "), if missing.len() == 1 { "is" } else { "are" })]
+    MissingBuildTools {
+        /// The arch.
+        arch: String,
+        /// Their names.
+        missing: Vec<String>,
+    },
+    /// The final configuration is not what was asked for; nothing was built.
+    #[error("the {what} would lack what it is built for, so it was not built:\n  {}", lost.join("\n  "))]
+    LostSymbols {
+        /// What was to be built.
+        what: String,
+        /// Symbols, with what was wanted, what came out, and why.
+        lost: Vec<String>,
+    },
+    /// `make` failed.
+    #[error("the {what} could not be built: {first}\n  the whole log: {}", log.display())]
+    BuildFailed {
+        /// What was to be built.
+        what: String,
+        /// The first line that says what is wrong.
+        first: String,
+        /// The log.
+        log: PathBuf,
+    },
+    /// A file that should hold an exported image does not, or was changed.
+    #[error("{} cannot be imported: {reason}", path.display())]
+    BadBundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
     },
     /// A file operation failed.
     #[error("could not {doing} {}: {source}", path.display())]

@@ -13,6 +13,8 @@ pub enum Activity {
     Unpack,
     /// The agent is compiled.
     Compile,
+    /// A kernel is built. What is counted are the build's steps, not bytes.
+    Build,
 }
 
 /// Something worth showing.
@@ -24,7 +26,7 @@ pub enum Event {
         activity: Activity,
         /// Of what, e.g. a package's name and architecture.
         what: String,
-        /// Bytes in all, when known.
+        /// Bytes in all (steps of a build), when known.
         total: Option<u64>,
     },
     /// A task went on.
@@ -33,7 +35,7 @@ pub enum Event {
         activity: Activity,
         /// As in `Started`.
         what: String,
-        /// Bytes so far.
+        /// Bytes so far, or steps.
         done: u64,
         /// Bytes in all, when known.
         total: Option<u64>,
@@ -44,7 +46,7 @@ pub enum Event {
         activity: Activity,
         /// As in `Started`.
         what: String,
-        /// Bytes handled.
+        /// Bytes handled, or steps.
         bytes: u64,
         /// How long it took.
         elapsed: Duration,

@@ -23,14 +23,17 @@ pub enum Provider {
     Stock,
     /// The user's own file.
     Local,
+    /// Built here from source.
+    Built,
 }
 
 impl Provider {
-    /// `stock`, `local`.
+    /// `stock`, `local`, `built`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stock => "stock",
             Self::Local => "local",
+            Self::Built => "built",
         }
     }
 }

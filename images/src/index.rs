@@ -28,6 +28,11 @@ pub(crate) struct Package {
     pub(crate) sha256: String,
 }
 
+/// Packages with a kernel's source: for all architectures.
+const SOURCE: &str = "linux-source-";
+/// Version of what [`kernel_packages`] keeps. Part of the names of cached lists.
+pub(crate) const KEPT: u32 = 2;
+
 /// What a release consists of.
 const KINDS: [&str; 4] = ["linux-image-", "linux-binary-", "linux-base-", "linux-modules-"];
 
@@ -65,6 +70,7 @@ fn is_kernel_package(name: &str) -> bool {
         && !name.ends_with("-unsigned")
         && KINDS
             .iter()
+            .chain([&SOURCE])
             .any(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())))
 }
 
@@ -187,6 +193,12 @@ pub(crate) fn near(kernels: &[Kernel], wanted: &str) -> Vec<String> {
     sorted.iter().take(8).map(|k| format!("{} ({})", k.version(), k.release)).collect()
 }
 
+/// The newest package with a kernel's source.
+pub(crate) fn newest_source(packages: &[Package]) -> Option<&Package> {
+    let sources = packages.iter().filter(|package| package.name.starts_with(SOURCE));
+    sources.max_by(|a, b| version::compare(&a.version, &b.version))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +269,20 @@ mod tests {
         assert!(choose(&found, Some("6.2")).is_none());
         assert_eq!(near(&found, "6.1.163")[0], "6.1.162-1 (6.1.0-43-amd64)");
         assert!(kernels(&packages, "arm64").is_empty());
+    }
+
+    #[test]
+    fn the_newest_source_is_no_kernel() {
+        let packages = list(&[
+            ("linux-source-6.19", "6.19.14-1"),
+            ("linux-source-7.2", "7.2.12-1"),
+            ("linux-source-7.2", "7.2.9-1"),
+            ("linux-source", "7.3-1"),
+            ("linux-image-7.4.0-riscv64", "7.4-1"),
+        ]);
+        assert_eq!(newest_source(&packages).unwrap().version, "7.2.12-1");
+        assert_eq!(kernels(&packages, "riscv64").len(), 1);
+        assert!(newest_source(&list(&[("linux-image-7.4.0-riscv64", "7.4-1")])).is_none());
     }
 
     #[test]

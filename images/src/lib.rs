@@ -4,11 +4,14 @@
 //! [`Image`]; [`Store::modules`] adds modules to it. Nothing here knows QEMU, BPF or a case.
 //!
 //! The way of a stock kernel: `mirror` → verified index of a suite (`archive`) → kernel packages
-//! (`index`) → package (`deb`) → bare kernel (`unwrap`, `pvh`) → cache entry (`stock`, `image`).
+//! (`index`) → package (`deb`) → bare kernel (`unwrap`, `pvh`) → cache entry (`stock`, `image`). A kernel that is built
+//! here comes from a source package or from the user's tree (`built`). `bundle` carries images to other machines.
 
 mod agent;
 mod apt;
 mod archive;
+mod built;
+mod bundle;
 mod cache;
 mod deb;
 mod error;
@@ -31,9 +34,10 @@ mod verify;
 mod version;
 
 pub use agent::{AgentTarget, Clang, clang};
+pub use built::{BuildOptions, Toolchain};
 pub use error::{Error, Result, size};
 pub use event::{Activity, Event, Progress};
 pub use format::Machine;
 pub use image::{Image, Module, ModuleSet, Provider};
-pub use spec::{DEFAULT_SUITE, KernelSpec};
-pub use store::{DebianNames, Store, StoreOptions, StoredImage, Target};
+pub use spec::{DEFAULT_SUITE, KernelSpec, Source, Variant};
+pub use store::{BuildNames, DebianNames, Store, StoreOptions, StoredImage, Target};

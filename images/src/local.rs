@@ -160,8 +160,9 @@ mod tests {
         let mut kernel = vec![0; 5000];
         kernel[0x38..0x3c].copy_from_slice(b"RSC\x05");
         fs::write(&path, &kernel).unwrap();
-        let debian = DebianNames { arch: "arm64".into(), flavour: "arm64".into() };
-        let mut target = Target { name: "arm64", debian: &debian, machine: Machine { elf_machine: 183, bits: 64 } };
+        let debian = DebianNames { arch: "arm64".into(), flavour: "arm64".into(), has_kernel: true };
+        let mut target =
+            Target { name: "arm64", debian: &debian, machine: Machine { elf_machine: 183, bits: 64 }, build: None };
         let error = resolve(&cache, &path, &target).unwrap_err().to_string();
         assert!(error.contains("is a kernel for RISC-V, 64 bits, not for arm64 (AArch64, 64 bits)"), "{error}");
         target.machine = Machine { elf_machine: 243, bits: 64 };

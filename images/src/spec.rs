@@ -1,4 +1,4 @@
-//! Which kernel is wanted, as typed: `stock`, `stock:SUITE`, `stock:SUITE/VERSION` or a path. Pure parsing.
+//! Which kernel is wanted, as typed: `stock`, `stock:SUITE/VERSION`, `built`, `built:SUITE`, `tree:DIR` or a path. Pure parsing.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,6 +21,66 @@ pub enum KernelSpec {
     },
     /// The user's own kernel file.
     Local(PathBuf),
+    /// A kernel that is built here.
+    Built {
+        /// From what.
+        source: Source,
+        /// With what left out.
+        variant: Variant,
+    },
+}
+
+/// What a kernel is built from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// The newest `linux-source` package of a suite.
+    Suite(String),
+    /// The user's own: a directory, a git worktree or a tarball.
+    Path(PathBuf),
+}
+
+/// What a built kernel lacks on purpose, so that a refusal of the kernel can be seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Variant {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// `BPF_JIT_ALWAYS_ON`: the JIT can be turned off.
+    Interpreter,
+    /// BTF.
+    NoBtf,
+}
+
+impl Variant {
+    const ALL: [Self; 3] = [Self::Plain, Self::Interpreter, Self::NoBtf];
+
+    /// `plain`, `interpreter`, `no-btf`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Interpreter => "interpreter",
+            Self::NoBtf => "no-btf",
+        }
+    }
+
+    /// What it adds to the fragments of common and arch.
+    pub(crate) fn fragment(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Interpreter => "# CONFIG_BPF_JIT_ALWAYS_ON is not set\n",
+            // What needs BTF goes with it.
+            Self::NoBtf => {
+                "# CONFIG_DEBUG_INFO_BTF is not set\n# CONFIG_DEBUG_INFO_BTF_MODULES is not set\n\
+                 # CONFIG_SCHED_CLASS_EXT is not set\n"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl Default for KernelSpec {
@@ -36,6 +96,28 @@ impl FromStr for KernelSpec {
         let bad = |reason: &str| Error::BadSpec { given: given.to_owned(), reason: reason.to_owned() };
         if given == "stock" {
             return Ok(Self::default());
+        }
+        let (plain, variant) = match given.rsplit_once('@') {
+            Some((plain, name)) if plain == "built" || plain.starts_with("built:") || plain.starts_with("tree:") => {
+                let variant = Variant::ALL.into_iter().find(|variant| variant.as_str() == name);
+                (plain, variant.ok_or_else(|| bad("the variants are plain, interpreter and no-btf"))?)
+            }
+            _ => (given, Variant::Plain),
+        };
+        if plain == "built" {
+            return Ok(Self::Built { source: Source::Suite(DEFAULT_SUITE.to_owned()), variant });
+        }
+        if let Some(suite) = plain.strip_prefix("built:") {
+            return match is_word(suite) {
+                true => Ok(Self::Built { source: Source::Suite(suite.to_owned()), variant }),
+                false => Err(bad("the suite is a name such as testing, trixie or bookworm-backports")),
+            };
+        }
+        if let Some(path) = plain.strip_prefix("tree:") {
+            return match path {
+                "" => Err(bad("it names no directory")),
+                path => Ok(Self::Built { source: Source::Path(PathBuf::from(path)), variant }),
+            };
         }
         let Some(rest) = given.strip_prefix("stock:") else {
             return match given {
@@ -69,6 +151,16 @@ impl fmt::Display for KernelSpec {
             Self::Stock { suite, version: None } => write!(f, "stock:{suite}"),
             Self::Stock { suite, version: Some(version) } => write!(f, "stock:{suite}/{version}"),
             Self::Local(path) => write!(f, "{}", path.display()),
+            Self::Built { source, variant } => {
+                match source {
+                    Source::Suite(suite) => write!(f, "built:{suite}")?,
+                    Source::Path(path) => write!(f, "tree:{}", path.display())?,
+                }
+                match variant {
+                    Variant::Plain => Ok(()),
+                    other => write!(f, "@{other}"),
+                }
+            }
         }
     }
 }
@@ -92,11 +184,29 @@ mod tests {
             assert_eq!(text.parse::<KernelSpec>().unwrap().to_string(), text);
         }
         assert_eq!("stock".parse::<KernelSpec>().unwrap().to_string(), "stock:testing");
+        for text in ["built:testing", "built:trixie@no-btf", "tree:/home/me/linux", "tree:../linux@interpreter"] {
+            assert_eq!(text.parse::<KernelSpec>().unwrap().to_string(), text);
+        }
+        assert_eq!("built@plain".parse::<KernelSpec>().unwrap().to_string(), "built:testing");
+        assert_eq!("./k@1".parse::<KernelSpec>().unwrap(), KernelSpec::Local("./k@1".into()));
     }
 
     #[test]
     fn refuses_what_could_leave_the_archive() {
-        for text in ["", "stock:", "stock:../x", "stock:sid/", "stock:sid/../../x", "stock:a b", "stock:sid/6.1/2"] {
+        for text in [
+            "",
+            "stock:",
+            "stock:../x",
+            "stock:sid/",
+            "stock:sid/../../x",
+            "stock:a b",
+            "stock:sid/6.1/2",
+            "built:",
+            "built:../x",
+            "built@fast",
+            "tree:",
+            "tree:/l@fast",
+        ] {
             assert!(matches!(text.parse::<KernelSpec>(), Err(Error::BadSpec { .. })), "{text}");
         }
     }

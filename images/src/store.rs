@@ -4,6 +4,7 @@
 //! package is kept, and the package is gone when the image is dropped: naming a new module later fetches the package
 //! again, which costs a download but not 110 MB of disk per arch for ever.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use sha2::{Digest, Sha256};
 
 use crate::agent::{self, AgentTarget};
 use crate::archive::Archive;
+use crate::built::{self, BuildOptions};
+use crate::bundle;
 use crate::cache::{self, Cache};
 use crate::deb::Unpacked;
 use crate::error::{Error, IoContext, Result};
@@ -22,7 +25,7 @@ use crate::format::Machine;
 use crate::http::hex;
 use crate::image::{Image, Manifest, Module, ModuleSet, ModulesFrom, Provider};
 use crate::modules::{self, Extracted, Known};
-use crate::spec::KernelSpec;
+use crate::spec::{KernelSpec, Source, Variant};
 use crate::{initramfs, local, mirror, stock};
 
 /// How a store is opened.
@@ -38,6 +41,8 @@ pub struct StoreOptions {
     pub refresh: bool,
     /// Use the cache alone.
     pub offline: bool,
+    /// How kernels are built.
+    pub build: BuildOptions,
 }
 
 /// Debian's names of an arch. Part of an arch file.
@@ -48,6 +53,52 @@ pub struct DebianNames {
     pub arch: String,
     /// Of the plain kernel flavour: `amd64`, `armmp`.
     pub flavour: String,
+    /// Whether its newer releases have a kernel for it at all.
+    #[serde(default = "yes")]
+    pub has_kernel: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How a kernel for an arch is built. Part of an arch file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildNames {
+    /// The kernel's `ARCH=`: `arm`, `i386`.
+    pub arch: String,
+    /// The directory under `arch/`: `arm`, `x86`.
+    pub source: String,
+    /// What `make` is asked for: `zImage`, `bzImage`.
+    pub target: String,
+    /// Where that is, in the object directory.
+    pub kernel: String,
+    /// Name of the configuration fragment (`images/kernel/NAME.config`).
+    pub fragment: String,
+    /// Prefix of gcc and binutils, for `--toolchain gcc`.
+    pub cross: String,
+    /// Steps that a build from nothing has, about: for the first forecast.
+    pub steps: u64,
+    /// The distribution has no kernel for this arch in which kfuncs can be called, so that ours is the default.
+    #[serde(default)]
+    pub instead_of_stock: bool,
+}
+
+#[cfg(test)]
+impl BuildNames {
+    pub(crate) fn example() -> Self {
+        Self {
+            arch: "riscv".into(),
+            source: "riscv".into(),
+            target: "Image".into(),
+            kernel: "arch/riscv/boot/Image".into(),
+            fragment: "riscv64".into(),
+            cross: "riscv64-linux-gnu-".into(),
+            steps: 2000,
+            instead_of_stock: false,
+        }
+    }
 }
 
 /// For which arch an image is wanted.
@@ -59,6 +110,8 @@ pub struct Target<'a> {
     pub debian: &'a DebianNames,
     /// What its kernels look like.
     pub machine: Machine,
+    /// How they are built, where the arch file says so.
+    pub build: Option<&'a BuildNames>,
 }
 
 impl Target<'_> {
@@ -88,6 +141,10 @@ pub struct StoredImage {
     pub provider: Provider,
     /// Bytes on disk.
     pub bytes: u64,
+    /// Of these, what a run reads: kernel, configuration, modules.
+    pub bytes_to_run: u64,
+    /// Where it comes from, in detail.
+    pub provenance: BTreeMap<String, String>,
     /// Modules that were taken out of its packages.
     pub modules: Vec<String>,
 }
@@ -145,6 +202,7 @@ impl Store {
                 stock::resolve(&self.cache, self.archive()?, suite, version.as_deref(), target, progress)?
             }
             KernelSpec::Local(path) => local::resolve(&self.cache, path, target)?,
+            KernelSpec::Built { .. } => self.built(spec, target, progress, false)?,
         };
         let wanted = modules::boot_modules(|symbol| image.config(symbol).map(str::to_owned));
         if !wanted.is_empty() {
@@ -152,6 +210,60 @@ impl Store {
             image.boot_modules = self.modules(&image, &wanted, progress)?.load;
         }
         Ok(image)
+    }
+
+    /// Builds a kernel from the newest source there is, unless it is in the cache. [`Store::resolve`] is content with one
+    /// built earlier.
+    pub fn build(&self, spec: &KernelSpec, target: &Target, progress: &Progress) -> Result<Image> {
+        self.built(spec, target, progress, true).map_err(|error| self.cache.explain(error))
+    }
+
+    fn built(&self, spec: &KernelSpec, target: &Target, progress: &Progress, newest: bool) -> Result<Image> {
+        let KernelSpec::Built { source, variant } = spec else {
+            let reason = "it is not one that is built".to_owned();
+            return Err(Error::BadSpec { given: spec.to_string(), reason });
+        };
+        self.job(source, *variant, target, progress).resolve(|| self.archive(), newest)
+    }
+
+    /// Whether [`Store::resolve`] would find this kernel in the cache, without the network or a build.
+    pub fn has_built(&self, spec: &KernelSpec, target: &Target) -> bool {
+        let KernelSpec::Built { source, variant } = spec else { return false };
+        self.job(source, *variant, target, &|_| {}).cached().is_ok_and(|image| image.is_some())
+    }
+
+    fn job<'a>(
+        &'a self,
+        source: &'a Source,
+        variant: Variant,
+        target: &'a Target,
+        progress: &'a Progress<'a>,
+    ) -> built::Job<'a> {
+        built::Job { cache: &self.cache, options: &self.options.build, source, variant, target, progress }
+    }
+
+    /// Writes an image into one file, with what is needed to build modules for it.
+    pub fn export(&self, key: &str, path: &Path) -> Result<u64> {
+        let dir = self.image_dir(key)?;
+        bundle::export(&self.cache, &dir, path).map_err(|error| self.cache.explain(error))
+    }
+
+    /// Puts an exported image into the cache, if the file is whole and unchanged. Gives its key.
+    pub fn import(&self, path: &Path) -> Result<String> {
+        bundle::import(&self.cache, path).map_err(|error| self.cache.explain(error))
+    }
+
+    /// Removes unpacked sources and the objects of builds, finished or not. Gives the bytes that were freed.
+    pub fn remove_builds(&self) -> Result<u64> {
+        let mut freed = 0;
+        for name in ["builds", "sources"] {
+            let dir = self.cache.root().join(name);
+            if dir.is_dir() {
+                freed += cache::usage(&dir);
+                fs::remove_dir_all(&dir).context("remove", &dir)?;
+            }
+        }
+        Ok(freed)
     }
 
     /// Modules with all they depend on, in load order. May fetch the package with the modules.
@@ -183,9 +295,15 @@ impl Store {
         }
         let _lock =
             self.cache.lock(&format!("modules-{}", image.key), &format!("modules of {}", image.release), progress)?;
-        let mut extraction = Extraction { cache: &self.cache, image, builtin, known: read_known(image) };
+        let mut extraction = Extraction {
+            cache: &self.cache,
+            dir: image.modules_dir(),
+            release: &image.release,
+            builtin,
+            known: read_known(image),
+        };
         if modules::load_order(&extraction.known, &wanted, &image.release)?.is_err() {
-            self.extract(&mut extraction, &wanted, progress)?;
+            self.extract(image, &mut extraction, &wanted, progress)?;
         }
         let known = extraction.known;
         match modules::load_order(&known, &wanted, &image.release)? {
@@ -195,20 +313,26 @@ impl Store {
         Ok(set)
     }
 
-    fn extract(&self, extraction: &mut Extraction, wanted: &[String], progress: &Progress) -> Result<()> {
-        match &extraction.image.modules_from {
+    fn extract(
+        &self,
+        image: &Image,
+        extraction: &mut Extraction,
+        wanted: &[String],
+        progress: &Progress,
+    ) -> Result<()> {
+        match &image.modules_from {
             ModulesFrom::Nothing => Err(Error::NoModules {
                 module: wanted.first().cloned().unwrap_or_default(),
-                release: extraction.image.release.clone(),
+                release: image.release.clone(),
             }),
-            ModulesFrom::Directory(dir) => extraction.run(&Source::directory(dir)?, wanted),
+            ModulesFrom::Directory(dir) => extraction.run(&Files::directory(dir)?, wanted),
             ModulesFrom::Package(package, slot) => {
                 let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
                 let unpacked = match held.take() {
                     Some(unpacked) => unpacked,
                     None => stock::fetch(&self.cache, self.archive()?, package, progress)?,
                 };
-                extraction.run(&Source::Package(held.insert(unpacked)), wanted)
+                extraction.run(&Files::Package(held.insert(unpacked)), wanted)
             }
         }
     }
@@ -249,6 +373,11 @@ impl Store {
                     release: manifest.release,
                     provider: manifest.provider,
                     bytes: cache::usage(&entry.path()),
+                    bytes_to_run: ["kernel", "config", "modules"]
+                        .map(|n| cache::usage(&entry.path().join(n)))
+                        .iter()
+                        .sum(),
+                    provenance: manifest.provenance,
                     modules: read_known(&image).into_keys().collect(),
                 })
             })
@@ -259,11 +388,16 @@ impl Store {
 
     /// Removes an image. Guests that run it are not disturbed.
     pub fn remove(&self, key: &str) -> Result<()> {
+        let dir = self.image_dir(key)?;
+        fs::remove_dir_all(&dir).context("remove", &dir)
+    }
+
+    fn image_dir(&self, key: &str) -> Result<PathBuf> {
         let dir = self.cache.root().join("images").join(key);
         if key.contains('/') || key.starts_with('.') || !dir.is_dir() {
             return Err(Error::UnknownImage { key: key.to_owned() });
         }
-        fs::remove_dir_all(&dir).context("remove", &dir)
+        Ok(dir)
     }
 
     /// Removes everything that can be fetched or made again.
@@ -273,6 +407,7 @@ impl Store {
             fs::remove_dir_all(&dir).context("remove", &dir)?;
             fs::create_dir_all(&dir).context("create", &dir)?;
         }
+        self.remove_builds()?;
         self.cache.sweep();
         Ok(())
     }
@@ -298,7 +433,8 @@ fn unknown_module<'a>(name: &str, release: &str, existing: impl Iterator<Item = 
     Error::UnknownModule { module: name.to_owned(), release: release.to_owned(), near }
 }
 
-const KNOWN: &str = "modules.json";
+/// List of the modules that lie beside it.
+pub(crate) const KNOWN: &str = "modules.json";
 
 /// Modules whose files are there and whole.
 fn read_known(image: &Image) -> Known {
@@ -321,12 +457,12 @@ fn module_of(image: &Image, known: &Known, name: String) -> Module {
 }
 
 /// Where module files are read from.
-enum Source<'a> {
+enum Files<'a> {
     Package(&'a Unpacked),
     Directory(Vec<PathBuf>),
 }
 
-impl Source<'_> {
+impl Files<'_> {
     fn directory(dir: &Path) -> Result<Self> {
         let (mut files, mut todo) = (Vec::new(), vec![dir.to_owned()]);
         while let Some(dir) = todo.pop() {
@@ -367,18 +503,35 @@ impl Source<'_> {
 /// Modules on their way into the cache.
 struct Extraction<'a> {
     cache: &'a Cache,
-    image: &'a Image,
-    builtin: std::collections::BTreeSet<String>,
+    /// Where they are put.
+    dir: PathBuf,
+    /// The kernel's release, for messages.
+    release: &'a str,
+    builtin: BTreeSet<String>,
     known: Known,
 }
 
+/// Takes modules out of a directory such as `/lib/modules/R` into `place`.
+pub(crate) fn directory_modules(
+    cache: &Cache,
+    dir: &Path,
+    place: &Path,
+    release: &str,
+    builtin: BTreeSet<String>,
+    wanted: &BTreeSet<String>,
+) -> Result<Known> {
+    let mut extraction = Extraction { cache, dir: place.to_owned(), release, builtin, known: Known::default() };
+    extraction.run(&Files::directory(dir)?, &wanted.iter().cloned().collect::<Vec<_>>())?;
+    Ok(extraction.known)
+}
+
 impl Extraction<'_> {
-    fn run(&mut self, source: &Source, wanted: &[String]) -> Result<()> {
-        let dir = self.image.modules_dir();
+    fn run(&mut self, source: &Files, wanted: &[String]) -> Result<()> {
+        let dir = self.dir.clone();
         fs::create_dir_all(&dir).context("create", &dir)?;
         for name in wanted {
             if !self.take(source, name)? {
-                return Err(unknown_module(name, &self.image.release, self.known.keys()));
+                return Err(unknown_module(name, self.release, self.known.keys()));
             }
         }
         let list = serde_json::to_vec(&self.known).unwrap_or_default();
@@ -386,16 +539,14 @@ impl Extraction<'_> {
     }
 
     /// Takes out a module and what it requires; `false`: there is no such module.
-    fn take(&mut self, source: &Source, name: &str) -> Result<bool> {
+    fn take(&mut self, source: &Files, name: &str) -> Result<bool> {
         if self.known.contains_key(name) {
             return Ok(true);
         }
         let Some(bytes) = source.read(name)? else { return Ok(false) };
-        let info = modules::info(&bytes).map_err(|reason| Error::BadPackage {
-            package: format!("module {name} of {}", self.image.release),
-            reason,
-        })?;
-        self.cache.write(&module_path(self.image, name), &bytes)?;
+        let info = modules::info(&bytes)
+            .map_err(|reason| Error::BadPackage { package: format!("module {name} of {}", self.release), reason })?;
+        self.cache.write(&self.dir.join(format!("{name}.ko")), &bytes)?;
         let size = bytes.len() as u64;
         drop(bytes);
         // Known before its dependencies are, so that a circle ends here and is reported by the load order.
@@ -406,7 +557,7 @@ impl Extraction<'_> {
                 continue;
             }
             if !self.take(source, &required)? {
-                return Err(unknown_module(&required, &self.image.release, self.known.keys()));
+                return Err(unknown_module(&required, self.release, self.known.keys()));
             }
             requires.push(required);
         }

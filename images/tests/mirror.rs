@@ -159,6 +159,7 @@ impl World {
             keyring: Some(Path::new(HERE).join("keyring.gpg")),
             refresh: false,
             offline: false,
+            build: images::BuildOptions::default(),
         }
     }
 
@@ -176,11 +177,12 @@ impl World {
             "riscv64" | "arm64" => (arch, 243),
             other => (other, 258),
         };
-        let debian = DebianNames { arch: arch.to_owned(), flavour: flavour.to_owned() };
+        let debian = DebianNames { arch: arch.to_owned(), flavour: flavour.to_owned(), has_kernel: true };
         let target = Target {
             name: arch,
             debian: &debian,
             machine: Machine { elf_machine, bits: if arch == "armhf" { 32 } else { 64 } },
+            build: None,
         };
         store.resolve(&spec, &target, &|event| self.events.lock().unwrap().push(event))
     }

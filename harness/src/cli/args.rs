@@ -65,9 +65,14 @@ pub struct SelectArgs {
     /// Arches, comma-separated or repeated [default: every one that runs here without building a kernel]
     #[arg(long, value_name = "ARCH", value_delimiter = ',', env = "KFUNC_ARCH", hide_env_values = true)]
     pub arch: Vec<String>,
-    /// Kernels: `stock`, `stock:SUITE`, `stock:SUITE/VERSION` or a path [default: stock]
+    /// Kernels: `stock`, `stock:SUITE`, `stock:SUITE/VERSION`, `built`, `built:SUITE` or a path; `@interpreter` and
+    /// `@no-btf` after a built one leave something out [default: stock; a built one where Debian's has no BTF and `kfunc
+    /// images build` was run]
     #[arg(long, value_name = "SPEC", value_delimiter = ',', env = "KFUNC_KERNEL", hide_env_values = true)]
     pub kernel: Vec<String>,
+    /// Build the kernel from this source tree, with the objects in our cache; a second time only what was changed
+    #[arg(long, value_name = "DIR")]
+    pub tree: Vec<PathBuf>,
     /// Suites, comma-separated or repeated [default: probe,control,stock]
     #[arg(long, value_name = "SUITE", value_delimiter = ',', env = "KFUNC_SUITE", hide_env_values = true)]
     pub suite: Vec<String>,
@@ -94,6 +99,9 @@ pub struct HostArgs {
     /// Image cache [default: $XDG_CACHE_HOME/kfunc-conformance]
     #[arg(long, value_name = "DIR", env = "KFUNC_CACHE_DIR", hide_env_values = true)]
     pub cache_dir: Option<PathBuf>,
+    /// What kernels are built with
+    #[arg(long, value_name = "llvm|gcc", env = "KFUNC_TOOLCHAIN", hide_env_values = true)]
+    pub toolchain: Option<images::Toolchain>,
     /// Guests at a time [default: as processors and memory allow]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), env = "KFUNC_JOBS")]
     #[arg(hide_env_values = true)]
@@ -216,15 +224,79 @@ pub enum ImagesCommand {
     List,
     /// Print the cache's directory
     Path,
+    /// Build a kernel from source and keep it; what is there already is not built again
+    ///
+    /// Runs nothing of the source but its own build system.
+    Build(BuildArgs),
+    /// Print all that is known of a kernel in the cache
+    Show {
+        /// Its key as `kfunc images list` shows it, or the beginning
+        key: String,
+    },
+    /// Write a kernel, with all that belongs to it, into one file
+    Export {
+        /// Its key as `kfunc images list` shows it, or the beginning
+        key: String,
+        /// The file [default: KEY.kfunc.tar.zst]
+        file: Option<PathBuf>,
+    },
+    /// Put exported kernels into the cache, if they are whole
+    Import {
+        /// What `kfunc images export` wrote
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Delete kernels; a run fetches again what it needs
     Prune {
         /// Keys as `kfunc images list` shows them, or their beginnings
-        #[arg(value_name = "KEY", required_unless_present = "all")]
+        #[arg(value_name = "KEY", required_unless_present_any = ["all", "builds"])]
         keys: Vec<String>,
+        /// Delete unpacked sources and what builds left
+        #[arg(long)]
+        builds: bool,
         /// Delete everything in the cache
         #[arg(long, conflicts_with = "keys")]
         all: bool,
     },
+}
+
+/// `kfunc images build`.
+#[derive(Debug, Clone, Args)]
+pub struct BuildArgs {
+    /// For which arches, comma-separated or repeated
+    #[arg(
+        long,
+        value_name = "ARCH",
+        value_delimiter = ',',
+        required = true,
+        env = "KFUNC_ARCH",
+        hide_env_values = true
+    )]
+    pub arch: Vec<String>,
+    /// An arch file of your own; may be repeated
+    #[arg(long, value_name = "FILE", env = "KFUNC_ARCH_FILE", hide_env_values = true)]
+    pub arch_file: Vec<PathBuf>,
+    /// A source tree, git worktree or tarball [default: the newest linux-source package of the suite]
+    #[arg(long, value_name = "PATH", conflicts_with = "suite")]
+    pub source: Option<PathBuf>,
+    /// Debian suite that the source is taken from
+    #[arg(long, default_value = images::DEFAULT_SUITE)]
+    pub suite: String,
+    /// What to leave out: `interpreter` (the JIT can be turned off) or `no-btf`
+    #[arg(long, default_value = "plain")]
+    pub variant: String,
+    /// What to build with
+    #[arg(long, value_name = "llvm|gcc", env = "KFUNC_TOOLCHAIN", hide_env_values = true)]
+    pub toolchain: Option<images::Toolchain>,
+    /// Processes at a time [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Debian mirror, the directory above dists/ and pool/ [default: from this machine's apt configuration]
+    #[arg(long, value_name = "URL", env = "KFUNC_MIRROR", hide_env_values = true)]
+    pub mirror: Option<String>,
+    /// Ask the mirror again even if its index was fetched lately
+    #[arg(long)]
+    pub refresh: bool,
 }
 
 /// `kfunc doctor`.

@@ -25,7 +25,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<u8, Error> {
         mirror: args.mirror.clone().filter(|mirror| !mirror.is_empty()),
         offline: args.offline,
         refresh: true,
-        keyring: None,
+        ..StoreOptions::default()
     };
     let store = Store::open(options);
     let cache_dir = store.as_ref().ok().map(|store| store.cache_dir().to_owned());

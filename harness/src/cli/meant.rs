@@ -51,10 +51,11 @@ pub fn run(typed: RunArgs, command: Vec<String>) -> Run {
 
 /// The selection without name filters.
 pub fn selection(typed: SelectArgs) -> Selection {
-    let kernels = unique(present(typed.kernel));
+    let trees = typed.tree.iter().filter(|dir| !dir.as_os_str().is_empty());
+    let trees = trees.map(|dir| format!("tree:{}", dir.display()));
     Selection {
         arches: unique(present(typed.arch)),
-        kernels: if kernels.is_empty() { vec!["stock".into()] } else { kernels },
+        kernels: unique(present(typed.kernel).into_iter().chain(trees).collect()),
         suites: unique(present(typed.suite)),
         ..Selection::default()
     }
@@ -72,6 +73,7 @@ pub fn options(typed: HostArgs, command: Vec<String>) -> Options {
             AccelArg::Tcg => Accel::Tcg,
             AccelArg::Kvm => Accel::Kvm,
         },
+        toolchain: typed.toolchain,
         jobs: typed.jobs.map(usize::from),
         qemu: typed.qemu,
         command,

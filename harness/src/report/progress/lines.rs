@@ -29,7 +29,11 @@ impl Lines {
             }
             Event::Image { arch, kernel, stage, what, done, total } => {
                 let key = (arch.clone(), kernel.clone());
-                let now = (*stage, what.clone());
+                let now = match (stage, total) {
+                    // A build takes minutes: every tenth is told.
+                    (ImageStage::Build, Some(total)) => (*stage, format!("{what} {}", done * 10 / (*total).max(1))),
+                    _ => (*stage, what.clone()),
+                };
                 if self.told.get(&key) == Some(&now) {
                     return Vec::new();
                 }

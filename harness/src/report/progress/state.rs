@@ -1,5 +1,7 @@
 //! What is known of one (arch, kernel) while it runs. Pure.
 
+use std::time::{Duration, Instant};
+
 use crate::event::ImageStage;
 use crate::model::{Cell, Verdict};
 use crate::report::clean;
@@ -23,6 +25,7 @@ enum Stage {
         what: String,
         done: u64,
         total: Option<u64>,
+        begun: Instant,
     },
     Booting,
     Running,
@@ -37,7 +40,12 @@ impl State {
 
     /// An image is being had.
     pub fn image(&mut self, stage: ImageStage, what: &str, done: u64, total: Option<u64>) {
-        self.stage = Stage::Image { stage, what: clean::line(what), done, total };
+        let what = clean::line(what);
+        let begun = match &self.stage {
+            Stage::Image { stage: before, what: same, begun, .. } if *before == stage && *same == what => *begun,
+            _ => Instant::now(),
+        };
+        self.stage = Stage::Image { stage, what, done, total, begun };
     }
 
     /// QEMU was started.
@@ -67,7 +75,12 @@ impl State {
     pub fn status(&self) -> String {
         match &self.stage {
             Stage::Queued => "queued".into(),
-            Stage::Image { stage, what, done, total } => image_line(*stage, what, *done, *total),
+            Stage::Image { stage: ImageStage::Build, what, done, total, begun } => {
+                let left =
+                    left(*done, *total, begun.elapsed()).map(|left| format!(", {left} left")).unwrap_or_default();
+                format!("{}{left}", image_line(ImageStage::Build, what, *done, *total))
+            }
+            Stage::Image { stage, what, done, total, .. } => image_line(*stage, what, *done, *total),
             Stage::Booting => "booting".into(),
             Stage::Running => self.counts(),
             Stage::Done(ending) if self.done == 0 => ending.clone(),
@@ -105,7 +118,20 @@ pub fn image_line(stage: ImageStage, what: &str, done: u64, total: Option<u64>) 
         (ImageStage::Download, None) => format!("downloading {what}: {}", bytes(done)),
         (ImageStage::Unpack, _) => format!("unpacking {what}"),
         (ImageStage::Compile, _) => format!("compiling {what}"),
+        // The forecast is from another build: never more done than there is.
+        (ImageStage::Build, Some(total)) => format!("building {what}: {done} of {} objects", total.max(done)),
+        (ImageStage::Build, None) => format!("building {what}: {done} objects"),
     }
+}
+
+/// Time that is left at the pace so far, once the pace says something: `4 min`.
+fn left(done: u64, total: Option<u64>, elapsed: Duration) -> Option<String> {
+    let left = total?.checked_sub(done)?;
+    if done < 50 || elapsed < Duration::from_secs(5) {
+        return None;
+    }
+    let seconds = elapsed.as_secs() * left / done;
+    Some(if seconds < 60 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) })
 }
 
 /// `12.3 MB`, in powers of ten as mirrors count.
@@ -114,5 +140,25 @@ pub fn bytes(n: u64) -> String {
         0..1_000 => format!("{n} B"),
         1_000..1_000_000 => format!("{} kB", n / 1_000),
         _ => format!("{}.{} MB", n / 1_000_000, n % 1_000_000 / 100_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_tells_objects_and_the_time_left() {
+        assert_eq!(
+            image_line(ImageStage::Build, "kernel for arm64", 7, Some(2000)),
+            "building kernel for arm64: 7 of 2000 objects"
+        );
+        assert_eq!(image_line(ImageStage::Build, "k", 2001, Some(2000)), "building k: 2001 of 2001 objects");
+        let at = |done, seconds| left(done, Some(2000), Duration::from_secs(seconds));
+        assert_eq!(at(10, 60), None, "too early to tell");
+        assert_eq!(at(500, 100).as_deref(), Some("5 min"));
+        assert_eq!(at(1900, 380).as_deref(), Some("20 s"));
+        assert_eq!(at(2100, 380), None);
+        assert_eq!(left(500, None, Duration::from_secs(100)), None);
     }
 }
