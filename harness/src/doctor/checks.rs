@@ -62,6 +62,7 @@ pub fn examine(subject: &Subject, probe: &dyn Probe) -> Vec<Finding> {
     out.push(program_check(&Tool::Lld, &distro, probe));
     out.push(program_check(&Tool::Verifier, &distro, probe));
     out.push(keyring(&distro, probe));
+    out.push(building(&distro, probe));
     out.push(mirror(probe.mirror()));
     if let Some(dir) = &subject.cache_dir {
         out.push(disk(dir, probe.free_bytes(dir)));
@@ -94,6 +95,24 @@ fn program_check(tool: &Tool, distro: &Distro, probe: &dyn Probe) -> Finding {
     let seen = too_old.unwrap_or_else(|| format!("not found{needs}"));
     let remedy = tools::remedy(tool, distro);
     Finding { tool: Some(tool.clone()), ..Finding::new(Level::Missing, tool.name(), seen, remedy) }
+}
+
+/// The tools that build kernels: a run can do without.
+fn building(distro: &Distro, probe: &dyn Probe) -> Finding {
+    let what = "kernel build tools";
+    let missing: Vec<Tool> = tools::BUILD
+        .iter()
+        .map(|name| Tool::Build((*name).to_owned()))
+        .filter(|tool| tool.programs().first().is_some_and(|program| probe.version(program).is_none()))
+        .collect();
+    if missing.is_empty() {
+        return Finding::new(Level::Ok, what, "make, flex, bison, bc, pahole", "");
+    }
+    let names: Vec<String> = missing.iter().map(Tool::name).collect();
+    let seen = format!("without {} kernels cannot be built here; Debian's can be run", names.join(", "));
+    // The library has no program to look for; who lacks the rest most likely lacks it.
+    let all: Vec<Tool> = missing.into_iter().chain([Tool::Build("libelf".into())]).collect();
+    Finding::new(Level::Note, what, seen, tools::remedies(&all, distro).join("; "))
 }
 
 fn keyring(distro: &Distro, probe: &dyn Probe) -> Finding {

@@ -79,6 +79,11 @@ pub struct Subject {
     pub cache_dir: Option<PathBuf>,
 }
 
+/// The lines that say how to get several things on this machine.
+pub fn remedies(tools: &[Tool]) -> Vec<String> {
+    tools::remedies(tools, &Distro::read(&host::os_release()))
+}
+
 /// The line that says how to get `tool` on this machine.
 pub fn remedy(tool: &Tool) -> String {
     tools::remedy(tool, &Distro::read(&host::os_release()))

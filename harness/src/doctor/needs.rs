@@ -36,13 +36,42 @@ pub fn explain(error: &images::Error) -> String {
             };
             format!("{error}; {}", remedy(&needed))
         }
+        images::Error::MissingBuildTools { missing, .. } => {
+            format!("{error}; {}", super::remedies(&build_tools(missing)).join("; "))
+        }
         other => other.to_string(),
     }
+}
+
+/// The doctor's words for what the image stage misses: `ld.lld-19` is lld.
+fn build_tools(missing: &[String]) -> Vec<Tool> {
+    let tool = |name: &String| {
+        let program = name.rsplit('/').next().unwrap_or(name);
+        let plain = program.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
+        match plain {
+            "clang" => Tool::Clang(super::tools::CLANG_MIN),
+            "ld.lld" => Tool::Lld,
+            _ => Tool::Build(plain.to_owned()),
+        }
+    };
+    missing.iter().map(tool).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::{Distro, tools};
+
+    #[test]
+    fn every_missing_build_tool_comes_with_its_package() {
+        let missing = ["pahole", "libelf", "ld.lld-19", "llvm-nm-19", "riscv64-linux-gnu-gcc", "riscv64-linux-gnu-ld"];
+        let tools = build_tools(&missing.map(str::to_owned));
+        let command = |os: &str| tools::remedies(&tools, &Distro::read(os)).join("\n");
+        let debian = command("ID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\n");
+        let names = "dwarves libelf-dev lld-19 llvm-19 gcc-riscv64-linux-gnu binutils-riscv64-linux-gnu";
+        assert!(debian.ends_with(names), "{debian}");
+        assert!(command("ID=fedora\nVERSION_ID=43\n").contains("elfutils-libelf-devel"));
+    }
 
     #[test]
     fn qemu_must_be_there_and_new_enough() {

@@ -32,6 +32,11 @@ impl Fake {
             ("clang-19", "Debian clang version 19.1.7 (3~deb12u1)\nTarget: x86_64-pc-linux-gnu"),
             ("ld.lld-19", "Debian LLD 19.1.7 (compatible with GNU linkers)"),
             ("gpgv", "gpgv (GnuPG) 2.2.40"),
+            ("make", "GNU Make 4.3"),
+            ("flex", "flex 2.6.4"),
+            ("bison", "bison (GNU Bison) 3.8.2"),
+            ("bc", "bc 1.07.1"),
+            ("pahole", "v1.24"),
         ]);
         let mirror = Mirror::Answers("http://mirror.example/debian".into());
         Self { os_release, versions, keyring: true, kvm: Kvm::Opens, free: Ok(9 << 30), memory: Some(8 << 30), mirror }
@@ -209,4 +214,14 @@ fn versions_and_distributions_are_read() {
     let derived = Distro::read("ID=something\nID_LIKE='rhel fedora'\n");
     assert_eq!(derived.manager, Some(distro::Manager::Dnf));
     assert_eq!(Distro::read("").manager, None);
+}
+
+#[test]
+fn building_kernels_is_optional() {
+    let fake = Fake::without(DEBIAN_13, "pahole");
+    let findings = examine(&subject(), &fake);
+    let found = findings.iter().find(|finding| finding.what == "kernel build tools").unwrap();
+    assert_eq!(found.level, Level::Note);
+    assert!(found.seen.starts_with("without pahole kernels cannot be built here"), "{}", found.seen);
+    assert!(found.remedy.ends_with("dwarves libelf-dev"), "{}", found.remedy);
 }

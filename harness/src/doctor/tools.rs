@@ -15,7 +15,12 @@ pub enum Tool {
     Verifier,
     /// Keys of the Debian archive.
     Keyring,
+    /// A program or library that only building a kernel needs.
+    Build(String),
 }
+
+/// What building a kernel needs besides clang and LLVM's other tools; the last is a library.
+pub const BUILD: [&str; 6] = ["make", "flex", "bison", "bc", "pahole", "libelf"];
 
 /// First QEMU release that is good enough: older ones miss devices and CPU features that the arch files name.
 pub const QEMU_MIN: Version = Version(9, 0);
@@ -82,6 +87,19 @@ const QEMU: [(&str, Packages); 9] = [
     ("", Packages { apt: "qemu-system", dnf: "qemu", pacman: "qemu-emulators-full" }),
 ];
 
+/// What brings the tools that build kernels. The last row is for gcc with a prefix and its binutils: their package is
+/// named after the machine, and the message names the program.
+const BUILDING: [(&str, Packages); 8] = [
+    ("make", Packages { apt: "make", dnf: "make", pacman: "make" }),
+    ("flex", Packages { apt: "flex", dnf: "flex", pacman: "flex" }),
+    ("bison", Packages { apt: "bison", dnf: "bison", pacman: "bison" }),
+    ("bc", Packages { apt: "bc", dnf: "bc", pacman: "bc" }),
+    ("pahole", Packages { apt: "dwarves", dnf: "dwarves", pacman: "pahole" }),
+    ("libelf", Packages { apt: "libelf-dev", dnf: "elfutils-libelf-devel", pacman: "libelf" }),
+    ("llvm", Packages { apt: "llvm", dnf: "llvm", pacman: "llvm" }),
+    ("", Packages { apt: "gcc", dnf: "gcc", pacman: "gcc" }),
+];
+
 const CLANG: Packages = Packages { apt: "clang", dnf: "clang", pacman: "clang" };
 const LLD: Packages = Packages { apt: "lld", dnf: "lld", pacman: "lld" };
 const VERIFIER: Packages = Packages { apt: "gpgv", dnf: "gnupg2", pacman: "gnupg" };
@@ -100,6 +118,8 @@ impl Tool {
             Self::Clang(min) => llvm("clang", *min),
             Self::Lld => llvm("ld.lld", CLANG_MIN),
             Self::Verifier => vec!["gpgv".into(), "sqv".into()],
+            Self::Build(name) if name == "libelf" => Vec::new(),
+            Self::Build(name) => vec![name.clone()],
             Self::Keyring => Vec::new(),
         }
     }
@@ -110,7 +130,7 @@ impl Tool {
             Self::Qemu(_) => Some(QEMU_MIN),
             Self::Clang(major) => Some(Version(*major, 0)),
             Self::Lld => Some(Version(CLANG_MIN, 0)),
-            Self::Verifier | Self::Keyring => None,
+            Self::Verifier | Self::Keyring | Self::Build(_) => None,
         }
     }
 
@@ -122,6 +142,7 @@ impl Tool {
             Self::Lld => "ld.lld".into(),
             Self::Verifier => "gpgv or sqv".into(),
             Self::Keyring => "archive keyring".into(),
+            Self::Build(name) => name.clone(),
         }
     }
 
@@ -135,7 +156,24 @@ impl Tool {
             Self::Lld => &LLD,
             Self::Verifier => &VERIFIER,
             Self::Keyring => &KEYRING,
+            Self::Build(name) => &BUILDING[Self::building_row(name)].1,
         }
+    }
+
+    fn building_row(name: &str) -> usize {
+        let name = if name.starts_with("llvm-") { "llvm" } else { name };
+        BUILDING.iter().position(|(known, _)| *known == name).unwrap_or(BUILDING.len() - 1)
+    }
+
+    /// Whether a program of gcc or binutils is for another machine: `riscv64-linux-gnu-ld`.
+    fn is_cross(program: &str) -> bool {
+        program.contains("-linux-gnu")
+    }
+
+    /// Debian calls the compiler `gcc-MACHINE` and the rest `binutils-MACHINE`, with `-` for the `_` of `x86_64`.
+    fn cross_package(program: &str) -> String {
+        let (machine, tool) = program.rsplit_once('-').unwrap_or((program, "gcc"));
+        format!("{}-{}", if tool == "gcc" { "gcc" } else { "binutils" }, machine.replace('_', "-"))
     }
 
     /// The package that brings it. On Debian 12 clang's plain name is too old.
@@ -148,6 +186,10 @@ impl Tool {
         };
         match self {
             Self::Clang(_) | Self::Lld if manager == Manager::Apt && distro.is_old_debian() => format!("{name}-19"),
+            Self::Build(tool) if manager == Manager::Apt && Self::is_cross(tool) => Self::cross_package(tool),
+            Self::Build(_) if name == "llvm" && manager == Manager::Apt && distro.is_old_debian() => {
+                format!("{name}-19")
+            }
             _ => name.to_owned(),
         }
     }

@@ -110,6 +110,13 @@ impl Make<'_> {
                 available: self.cache.available().unwrap_or(0),
             };
         }
+        let first = match first.contains("encoding BTF") {
+            true => format!(
+                "{first}; pahole's own libdw does not understand this machine's object files: LoongArch needs libdw 0.190 or newer \
+                 (on Debian 12: apt-get install -t bookworm-backports libdw1)"
+            ),
+            false => first,
+        };
         Error::BuildFailed { what: self.what.clone(), first, log: self.log.clone() }
     }
 }
