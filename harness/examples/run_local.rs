@@ -122,7 +122,7 @@ fn case(
                 for observe in &says.observes {
                     let ty = observe.ty;
                     match result.observed.get(observe.index as usize) {
-                        Some(&slot) if observe.holds(slot) => {
+                        Some(&slot) if observe.holds(slot, harness::arch::WordSize::Bits64) => {
                             notes.push(format!("[{}]={}", observe.index, ty.show(slot)))
                         }
                         Some(&slot) => wrong.push(format!(

@@ -1,6 +1,14 @@
 use super::*;
 use crate::bpf::Annotations;
 
+fn judge(expected: &Annotations, seen: &Observation) -> Outcome {
+    super::judge(expected, seen, WordSize::Bits64)
+}
+
+fn verdict(cells: &[Cell]) -> (Verdict, String) {
+    super::verdict(cells, true)
+}
+
 fn annotations(tags: &[&str]) -> Annotations {
     let tags: Vec<String> = tags.iter().map(|tag| format!("comment:{tag}")).collect();
     Annotations::from_tags("case", None, &tags).unwrap()
@@ -35,6 +43,24 @@ fn an_unset_slot_is_never_a_value() {
     let expected = annotations(&["test_expect_success", "kfunc_observe=0:ptr:VALID"]);
     assert!(matches!(judge(&expected, &ran(0, UNSET)), Outcome::WrongValue { .. }));
     assert_eq!(judge(&expected, &ran(0, 0xffff_8880_0000_0000)), Outcome::Pass);
+    // A pointer cut to 32 bits is none, where pointers have 64.
+    assert!(matches!(judge(&expected, &ran(0, 0x8880_0000)), Outcome::WrongValue { .. }));
+    assert_eq!(super::judge(&expected, &ran(0, 0x8880_0000), WordSize::Bits32), Outcome::Pass);
+}
+
+#[test]
+fn what_the_host_did_is_no_kernel_fault() {
+    let end = |by_guest| GuestEnd::Exit { status: "killed by SIGKILL".into(), by_guest };
+    let seen = |by_guest| Observation { guest_end: Some(end(by_guest)), ..ran(0, 0xffff_fffe) };
+    assert!(matches!(judge(&success(), &seen(false)), Outcome::Infrastructure { .. }));
+    assert!(matches!(judge(&success(), &seen(true)), Outcome::GuestLost { .. }));
+}
+
+#[test]
+fn a_refused_map_is_not_the_refusal_that_was_expected() {
+    let expected = annotations(&["test_expect_failure", "test_expect_errno=12"]);
+    let seen = Observation { setup: Some("the kernel refused map m".into()), ..refused(12, "") };
+    assert_eq!(judge(&expected, &seen), Outcome::Rejected { errno: 12, line: "the kernel refused map m".into() });
 }
 
 #[test]
@@ -140,6 +166,28 @@ fn claims(claim: &str) -> Vec<Cell> {
         cell("probe", "btf", Outcome::Pass, Standing::Right, &[("btf", "yes")]),
         cell("probe", "kfunc_call", Outcome::Pass, Standing::Right, &[("claim", claim), ("line", "the line")]),
     ]
+}
+
+#[test]
+fn a_kernel_that_dies_of_a_kfunc_call_is_broken_whatever_was_not_asked() {
+    let lost = || Outcome::GuestLost { how: "panic".into() };
+    assert_eq!(verdict(&[cell("probe", "kfunc_call", lost(), Standing::Wrong, &[])]).0, Verdict::Broken);
+    assert_eq!(verdict(&[cell("stock", "a", lost(), Standing::Wrong, &[])]).0, Verdict::Broken);
+}
+
+#[test]
+fn nothing_is_believed_beside_a_control_that_passed() {
+    let mut cells = claims("yes");
+    cells.push(cell("stock", "a", Outcome::Pass, Standing::Right, &[]));
+    cells.push(cell("control", "b", Outcome::Pass, Standing::Wrong, &[]));
+    assert_eq!(verdict(&cells).0, Verdict::Unknown);
+}
+
+#[test]
+fn a_part_of_the_suite_is_called_one() {
+    let mut cells = claims("yes");
+    cells.push(cell("stock", "a", Outcome::Pass, Standing::Right, &[]));
+    assert!(super::verdict(&cells, false).1.contains("a part of the suite"));
 }
 
 #[test]

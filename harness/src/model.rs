@@ -140,6 +140,9 @@ pub struct Location {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Observation {
+    /// What the kernel refused before the program came to be loaded (a map, an attachment), in words; `load_errno` has the
+    /// errno then.
+    pub setup: Option<String>,
     /// What `BPF_PROG_LOAD` returned: 0, or the errno (positive). Absent if it never came to a load.
     pub load_errno: Option<i32>,
     /// Verifier log, control characters removed, shortened in the middle when long.
@@ -180,6 +183,8 @@ pub enum GuestEnd {
     Exit {
         /// Its exit status in words.
         status: String,
+        /// The guest reset or powered off; otherwise something on the host ended QEMU, which says nothing of the kernel.
+        by_guest: bool,
     },
 }
 
@@ -341,6 +346,4 @@ pub mod probe {
     pub const UNKNOWN_ID: &str = "unknown_btf_id";
     /// A call with more than five arguments. Fact `stack_args`: `yes`, `no`, `not observable`.
     pub const STACK_ARGS: &str = "stack_args";
-    /// A kfunc in a module is callable. Fact `module_kfunc`.
-    pub const MODULE_KFUNC: &str = "module_kfunc";
 }

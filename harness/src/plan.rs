@@ -107,7 +107,9 @@ pub enum CaseKind {
 pub enum GuestControl {
     /// The kernel panics (sysrq c).
     Panic,
-    /// QEMU is killed.
+    /// QEMU is stopped and lives on: it does not answer.
+    Frozen,
+    /// QEMU is killed while a request is under way.
     Killed,
 }
 
@@ -170,7 +172,7 @@ impl Catalog {
         for source in testcases::SOURCES.iter().filter(|source| source.suite != "probe") {
             cases.extend(cases_of(source, &mut compiler)?);
         }
-        cases.extend([GuestControl::Panic, GuestControl::Killed].map(Case::guest_control));
+        cases.extend([GuestControl::Panic, GuestControl::Frozen, GuestControl::Killed].map(Case::guest_control));
         let built = defaults::built_earlier(cache, &arches)?;
         Ok(Self { arches, cases, expectations: Arc::new(expectations), built })
     }
@@ -221,7 +223,10 @@ impl Case {
     fn guest_control(control: GuestControl) -> Self {
         let (name, description) = match control {
             GuestControl::Panic => ("guest::panics_in_mid_case", "the kernel panics: the case must end as guest lost"),
-            GuestControl::Killed => ("guest::killed_in_mid_case", "QEMU is killed: the case must end as guest lost"),
+            GuestControl::Frozen => ("guest::silent_in_mid_case", "QEMU is stopped: the case must end as a hang"),
+            GuestControl::Killed => {
+                ("guest::killed_in_mid_case", "QEMU is killed: the case must end as infrastructure, no kernel's fault")
+            }
         };
         Self {
             suite: "control",

@@ -327,7 +327,7 @@ fn trampoline(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysErr
         }
         Err(error) => refused_load(error, &mut seen)?,
     }
-    let outcome = judge(&annotations, &seen);
+    let outcome = judge(&annotations, &seen, sys.target().word);
     let there = outcome == Outcome::Pass;
     fact(&mut seen, "trampoline", if there { "yes" } else { "no" });
     let promised = context.claims.trampoline.holds(context.release);
@@ -359,7 +359,8 @@ pub fn refused_load(error: LoadError, seen: &mut Observation) -> Result<(), SysE
         }
         LoadError::Setup { what, errno, log } => {
             seen.load_errno = Some(errno);
-            seen.verifier_log = format!("{log}\nthe kernel refused {what}").trim_start().to_owned();
+            seen.verifier_log = log;
+            seen.setup = Some(format!("the kernel refused {what}"));
         }
         other => seen.infrastructure = Some(other.to_string()),
     }
@@ -378,8 +379,9 @@ fn jit_off(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError>
     }
     let mut seen = Observation::default();
     let tried = try_call(sys, context, &mut seen);
-    let restored = files::write(sys, JIT_ENABLE, "1")?;
+    // A guest that died of it has nothing to restore, and its end is the answer.
     tried?;
+    let restored = files::write(sys, JIT_ENABLE, "1")?;
     if let Err(errno) = restored {
         seen.infrastructure = Some(format!("the JIT could not be switched on again (errno {errno})"));
         return Ok(Answer::judged(seen.clone(), judge_infrastructure(&seen)));

@@ -23,7 +23,7 @@ use crate::plan::{Case, CaseKind, GuestControl, PlannedKernel};
 use crate::probe::{self, Probe, refused_load};
 use crate::qemu::{Accelerator, Boot, ChannelDevice, channel_device};
 use crate::run::{Accel, Options};
-use crate::sys::SysError;
+use crate::sys::{Batch, Sys, SysError};
 
 /// Guests that may be lost before the rest of a kernel's cases is given up: something is wrong with the machine then.
 const GUESTS_MAX: u32 = 20;
@@ -60,11 +60,19 @@ pub fn run(planned: &PlannedKernel, shared: &Shared<'_>) -> KernelResults {
         error: None,
         unavailable: false,
     };
-    if let Err(error) = Session::new(planned, shared).run(&mut results) {
-        results.reason.clone_from(&error);
+    let mut session = Session::new(planned, shared);
+    let ran = session.run(&mut results);
+    // What was seen until then counts, however it ended.
+    results.guest = (session.info.guests > 0).then(|| std::mem::take(&mut session.info));
+    (results.verdict, results.reason) = judge::verdict(&results.cells, planned.complete);
+    if let Err(error) = ran {
+        if results.verdict != Verdict::Broken {
+            results.verdict = Verdict::Unknown;
+            results.reason = error.lines().next().unwrap_or_default().to_owned();
+        }
         results.error = Some(error);
     } else {
-        (results.verdict, results.reason) = judge::verdict(&results.cells);
+        session.police_expectations(&mut results);
     }
     (shared.tell)(Event::KernelDone {
         arch: results.arch.clone(),
@@ -82,7 +90,7 @@ struct Running {
     release: Release,
     kernel: KernelTypes,
     btf_bytes: usize,
-    log: Option<files::KernelLog>,
+    log: files::KernelLog,
     jit_default: Option<String>,
     loaded_modules: Vec<String>,
 }
@@ -135,8 +143,7 @@ impl<'a> Session<'a> {
         self.image = Some(image);
         self.boot()?;
         self.run_cases(results)?;
-        results.guest = Some(std::mem::take(&mut self.info));
-        self.police_expectations(results);
+        self.sweep_log(results);
         Ok(())
     }
 
@@ -228,7 +235,10 @@ impl<'a> Session<'a> {
         deadline: Duration,
     ) -> Result<Guest, GuestError> {
         let arch = &self.planned.arch;
-        let image = self.image.as_ref().ok_or(GuestError::Gone)?;
+        let image = self
+            .image
+            .as_ref()
+            .ok_or_else(|| GuestError::Start { program: "QEMU".into(), why: "no image was resolved".into() })?;
         let channel = self.channel(image);
         let boot = Boot { kernel: &image.kernel, initramfs, channel, accelerator, append: &[] };
         let (name, kernel) = (arch.name.clone(), self.planned.kernel.to_string());
@@ -272,7 +282,9 @@ impl<'a> Session<'a> {
             // A kernel that does not let it is seen by the probe.
             let _ = files::write(sys, probe::JIT_ENABLE, "1").map_err(text)?;
         }
-        let log = files::KernelLog::open(sys).map_err(text)?.ok();
+        let log = files::KernelLog::open(sys)
+            .map_err(text)?
+            .map_err(|errno| format!("its log cannot be read (errno {errno}), and a splat would go unseen"))?;
         let (vmlinux, btf_bytes) = self.vmlinux(sys)?;
         self.info.release = release_text;
         let kernel = KernelTypes { vmlinux, modules: Vec::new() };
@@ -322,8 +334,20 @@ impl<'a> Session<'a> {
                 }
                 self.boot()?;
             }
+            self.sweep_log(results);
+            if self.running.is_none() {
+                self.boot()?;
+            }
             let start = Instant::now();
-            let (observation, outcome, standing) = self.run_case(case);
+            let (mut observation, mut outcome, mut standing) = self.run_case(case);
+            // Silence may be this machine's: only what repeats in a fresh guest is the kernel's.
+            if matches!((&outcome, &case.kind), (Outcome::Hang { .. }, CaseKind::Program { .. })) && self.boot().is_ok()
+            {
+                (observation, outcome, standing) = self.run_case(case);
+                if !matches!(outcome, Outcome::Hang { .. }) {
+                    observation.facts.insert("first_attempt".into(), "did not answer; not reproduced".into());
+                }
+            }
             if interrupt::asked().is_some() {
                 // What this case came to says nothing of the kernel.
                 return Err(INTERRUPTED.into());
@@ -354,14 +378,19 @@ impl<'a> Session<'a> {
             CaseKind::GuestControl(control) => self.run_guest_control(*control),
             CaseKind::Program { source, object, program, annotations } => {
                 let release = self.running.as_ref().map_or(Release(0, 0), |running| running.release);
+                let word = self.planned.arch.word;
                 let (seen, outcome) = match self.not_here(annotations, &case.kfuncs) {
-                    Some(outcome) => (Observation::default(), outcome),
-                    None => {
+                    Err(seen) => {
+                        let outcome = judge::judge(annotations, &seen, word);
+                        (*seen, outcome)
+                    }
+                    Ok(Some(outcome)) => (Observation::default(), outcome),
+                    Ok(None) => {
                         let seen = match self.object(source, object) {
                             Ok(object) => self.run_program(&object, program, annotations),
                             Err(error) => Observation { infrastructure: Some(error), ..Observation::default() },
                         };
-                        let outcome = judge::judge(annotations, &seen);
+                        let outcome = judge::judge(annotations, &seen, word);
                         (seen, outcome)
                     }
                 };
@@ -376,32 +405,44 @@ impl<'a> Session<'a> {
     }
 
     /// Why a case is not run on this kernel at all.
-    fn not_here(&mut self, annotations: &Annotations, kfuncs: &[String]) -> Option<Outcome> {
+    fn not_here(&mut self, annotations: &Annotations, kfuncs: &[String]) -> Result<Option<Outcome>, Box<Observation>> {
         let arch = &self.planned.arch.name;
         if !annotations.arches.is_empty() && !annotations.arches.contains(arch) {
-            return Some(Outcome::NotRun { reason: format!("is for {}", annotations.arches.join(", ")) });
+            return Ok(Some(Outcome::NotRun { reason: format!("is for {}", annotations.arches.join(", ")) }));
         }
         if kfuncs.is_empty() {
-            return None;
+            return Ok(None);
         }
         if self.gate.is_none() {
-            self.gate = self.find_gate();
+            self.find_gate()?;
         }
         if let Some(gate) = self.gate.clone().filter(|gate| *gate != Outcome::Pass) {
-            return Some(gate);
+            return Ok(Some(gate));
         }
-        let running = self.running.as_ref()?;
-        let reason = judge::out_of_range(annotations, running.release)?;
+        let Some(running) = self.running.as_ref() else { return Ok(None) };
+        let Some(reason) = judge::out_of_range(annotations, running.release) else { return Ok(None) };
         let absent = kfuncs.iter().find(|kfunc| running.kernel.func(kfunc).is_none());
-        Some(absent.map_or(Outcome::NotRun { reason }, |kfunc| Outcome::KfuncAbsent { kfunc: kfunc.clone() }))
+        Ok(Some(absent.map_or(Outcome::NotRun { reason }, |kfunc| Outcome::KfuncAbsent { kfunc: kfunc.clone() })))
     }
 
-    /// Asks once whether kfunc calls can be made here; `Pass` when they can.
-    fn find_gate(&mut self) -> Option<Outcome> {
-        let answer = self.ask(Probe::KfuncCall)?.ok()?;
-        match answer.outcome {
-            gate @ (Outcome::NoBtf { .. } | Outcome::Unsupported { .. } | Outcome::NoJit { .. }) => Some(gate),
-            _ => Some(Outcome::Pass),
+    /// Asks once whether kfunc calls can be made here; the gate is `Pass` when they can. A guest that is lost over the
+    /// question has answered it: the call was accepted. What happened is this case's then.
+    fn find_gate(&mut self) -> Result<(), Box<Observation>> {
+        let answer = self.ask(Probe::KfuncCall);
+        self.gate = Some(Outcome::Pass);
+        match answer {
+            Some(Ok(answer)) => {
+                if gate_reason(&answer.outcome).is_some() {
+                    self.gate = Some(answer.outcome);
+                }
+                Ok(())
+            }
+            Some(Err(error)) => {
+                let mut seen = Observation::default();
+                self.lost(error, &mut seen);
+                Err(Box::new(seen))
+            }
+            None => Ok(()),
         }
     }
 
@@ -556,9 +597,11 @@ impl<'a> Session<'a> {
     /// Adds what the kernel logged since the last case. Gives whether it could be read.
     fn read_log(&mut self, seen: &mut Observation) -> bool {
         let Some(running) = self.running.as_mut() else { return false };
-        let Some(log) = running.log.as_mut() else { return false };
-        match log.read(&mut running.guest) {
-            Ok(records) => {
+        match running.log.read(&mut running.guest) {
+            Ok(files::News { records, incomplete }) => {
+                if incomplete {
+                    seen.facts.insert("log".into(), "incomplete: the kernel logs faster than it can be read".into());
+                }
                 if let Some(splat) = records.iter().find(|record| files::is_splat(record)) {
                     seen.facts.insert(judge::FACT_SPLAT.into(), splat.text.clone());
                 }
@@ -575,11 +618,27 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// What the kernel logged after a case was over is that case's: work it deferred, most likely.
+    fn sweep_log(&mut self, results: &mut KernelResults) {
+        let mut late = Observation::default();
+        self.read_log(&mut late);
+        let Some(cell) = results.cells.last_mut() else { return };
+        let Some(line) = late.facts.remove(judge::FACT_SPLAT) else { return };
+        cell.observation.console.extend(late.console);
+        cell.observation.facts.insert(judge::FACT_SPLAT.into(), line.clone());
+        cell.outcome = Outcome::Splat { line };
+        cell.standing = Standing::Wrong;
+        let (arch, kernel) = (results.arch.clone(), results.kernel.clone());
+        (self.shared.tell)(Event::CellDone { arch, kernel, cell: Box::new(cell.clone()) });
+    }
+
     /// Files how the guest was lost, and gives it up.
     fn lost(&mut self, error: SysError, seen: &mut Observation) {
         let end = match &error {
             SysError::Guest(GuestError::Panic { line, .. }) => Some(GuestEnd::Panic { line: line.clone() }),
-            SysError::Guest(GuestError::Exit { status, .. }) => Some(GuestEnd::Exit { status: status.clone() }),
+            SysError::Guest(GuestError::Exit { status, by_guest, .. }) => {
+                Some(GuestEnd::Exit { status: status.clone(), by_guest: *by_guest })
+            }
             SysError::Guest(GuestError::Silent { after_ms, .. }) => Some(GuestEnd::Silent { after_ms: *after_ms }),
             _ => None,
         };
@@ -609,7 +668,17 @@ impl<'a> Session<'a> {
         let guest = &mut running.guest;
         let ended = match control {
             GuestControl::Killed => {
-                guest.kill();
+                // Reading the console, PID 1 waits for input that never comes: the request is under way when QEMU dies.
+                guest.kill_after(Duration::from_millis(200));
+                let read = guest.target().syscalls.read;
+                let mut batch = Batch::new(guest.target());
+                let at = batch.reserve(16);
+                batch.call(read, &[0, at, 16]);
+                guest.submit(&batch).map(drop)
+            }
+            GuestControl::Frozen => {
+                guest.set_call_deadline(Duration::from_secs(1));
+                guest.freeze();
                 files::uname(guest).map(drop)
             }
             GuestControl::Panic => files::write(guest, "/proc/sysrq-trigger", "c").map(drop),
@@ -620,10 +689,18 @@ impl<'a> Session<'a> {
         }
         let as_done = matches!(
             (control, &seen.guest_end),
-            (GuestControl::Killed, Some(GuestEnd::Exit { .. })) | (GuestControl::Panic, Some(GuestEnd::Panic { .. }))
+            (GuestControl::Killed, Some(GuestEnd::Exit { by_guest: false, .. }))
+                | (GuestControl::Frozen, Some(GuestEnd::Silent { .. }))
+                | (GuestControl::Panic, Some(GuestEnd::Panic { .. }))
         );
         let outcome = judge::without_expectation(&seen);
-        let standing = if as_done && kind(&outcome) == "guest_lost" { Standing::Right } else { Standing::Wrong };
+        // A kernel that panics is at fault; a QEMU that was killed is not; one that is silent must not be waited for.
+        let due = match control {
+            GuestControl::Panic => "guest_lost",
+            GuestControl::Killed => "infrastructure",
+            GuestControl::Frozen => "hang",
+        };
+        let standing = if as_done && kind(&outcome) == due { Standing::Right } else { Standing::Wrong };
         (seen, outcome, standing)
     }
 

@@ -107,7 +107,7 @@ typedef unsigned long size_t;
 /* input[index] before the run: decimal, hexadecimal or a character; may be negative. The verifier cannot know it. */
 #define __input(index, value) KFUNC_TAG("kfunc_input=" #index ":" #value)
 /* After the run: (type)observed[index] == (type)value. Types: s8 u8 bool char s16 u16 s32 u32 s64 u64; `ptr` with
- * value NULL or VALID (not NULL, all 64 bits matter). */
+ * value NULL or VALID (not NULL, all 64 bits matter); u32 and u64 also with NONZERO, for clocks and counts. */
 #define __observe(index, type, value) KFUNC_TAG("kfunc_observe=" #index ":" #type ":" #value)
 /* Another program of this file that is attached while this one runs (raw_tp or fentry). */
 #define __attach(program) KFUNC_TAG("kfunc_attach=" #program)

@@ -241,7 +241,7 @@ __since("6.7")
 __input(0, 0xdeadbeef00000000)
 __success __retval(0)
 __observe(0, s32, 0)
-__observe(1, ptr, VALID)
+__observe(1, u64, NONZERO)
 int u32_third(void *ctx)
 {
 	struct bpf_iter_task it;

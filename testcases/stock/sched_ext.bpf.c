@@ -57,7 +57,7 @@ SEC("syscall")
 __description("u64(void): a clock that does not go back")
 __since("6.14") __config("SCHED_CLASS_EXT")
 __success __retval(0)
-__observe(0, ptr, VALID)
+__observe(0, u64, NONZERO)
 __observe(1, bool, 1)
 int clock(void *ctx)
 {

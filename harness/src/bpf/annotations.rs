@@ -3,6 +3,7 @@
 //! A tag that cannot be understood is an error that names program, place and tag. Nothing is skipped: a typo must not
 //! remove a check.
 
+use crate::arch::WordSize;
 use crate::model::Location;
 
 /// Slots of `input[]` and `observed[]` in `kfunc_case.h`.
@@ -49,6 +50,8 @@ pub enum ObserveValue {
     Null,
     /// A pointer that is not null (`VALID`), and was stored at all.
     Valid,
+    /// Any number but 0 (`NONZERO`): a clock, a count.
+    Nonzero,
 }
 
 /// One `__observe`.
@@ -387,6 +390,7 @@ fn observe(text: &str) -> Result<Observe, String> {
         (ObserveType::Ptr, "NULL" | "((void *)0)") => ObserveValue::Null,
         (ObserveType::Ptr, "VALID") => ObserveValue::Valid,
         (ObserveType::Ptr, _) => return Err("a ptr is NULL or VALID".into()),
+        (ObserveType::U32 | ObserveType::U64, "NONZERO") => ObserveValue::Nonzero,
         (ObserveType::Bool, "true") => ObserveValue::Number(1),
         (ObserveType::Bool, "false") => ObserveValue::Number(0),
         (ObserveType::Bool, text) => match number(text)? {
@@ -467,12 +471,17 @@ impl ObserveType {
 }
 
 impl Observe {
-    /// Whether a slot holds what is expected.
-    pub fn holds(&self, slot: u64) -> bool {
+    /// Whether a slot holds what is expected. `word` is the size of a pointer on the kernel under test.
+    pub fn holds(&self, slot: u64, word: WordSize) -> bool {
         match self.value {
             ObserveValue::Number(value) => self.ty.mask(value) == self.ty.mask(slot),
             ObserveValue::Null => slot == 0,
-            ObserveValue::Valid => slot != 0 && slot != UNSET,
+            ObserveValue::Nonzero => self.ty.mask(slot) != 0 && slot != UNSET,
+            // A pointer that lost its upper half is none; a kernel of 64 bits has no object below 4 GiB.
+            ObserveValue::Valid => {
+                let least = if word == WordSize::Bits64 { u64::from(u32::MAX) } else { 0 };
+                slot > least && slot != UNSET
+            }
         }
     }
 
@@ -482,6 +491,7 @@ impl Observe {
             ObserveValue::Number(value) => self.ty.show(value),
             ObserveValue::Null => "NULL".into(),
             ObserveValue::Valid => "a valid pointer".into(),
+            ObserveValue::Nonzero => "not 0".into(),
         }
     }
 }

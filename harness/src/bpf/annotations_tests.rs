@@ -1,4 +1,5 @@
 use super::*;
+use crate::arch::WordSize;
 
 fn parse(tags: &[&str]) -> Result<Annotations, AnnotationError> {
     let tags: Vec<String> = tags.iter().map(|t| (*t).to_string()).collect();
@@ -35,10 +36,10 @@ fn everything_at_once() {
     assert_eq!(got.modules, ["nf_conntrack"]);
     assert_eq!(got.attaches, ["watcher"]);
     assert_eq!(got.observes.len(), 2);
-    assert!(got.observes[1].holds(0x1_ffff_ffde), "only the low 32 bits count");
-    assert!(!got.observes[1].holds(0x22));
-    assert!(got.observes[0].holds(1) && !got.observes[0].holds(0));
-    assert!(!got.observes[0].holds(UNSET), "a slot that was never written is no pointer");
+    assert!(got.observes[1].holds(0x1_ffff_ffde, WordSize::Bits64), "only the low 32 bits count");
+    assert!(!got.observes[1].holds(0x22, WordSize::Bits64));
+    assert!(got.observes[0].holds(1 << 40, WordSize::Bits64) && !got.observes[0].holds(0, WordSize::Bits64));
+    assert!(!got.observes[0].holds(UNSET, WordSize::Bits64), "a slot that was never written is no pointer");
 }
 
 #[test]

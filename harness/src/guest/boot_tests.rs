@@ -51,7 +51,7 @@ const LONG: Duration = Duration::from_secs(30);
 #[test]
 fn a_qemu_that_ends_is_not_waited_for() {
     let ended = boot("echo 'unsupported machine type' >&2; exit 1", LONG);
-    let Err(GuestError::Exit { status, console }) = ended.result else { panic!("{:?}", ended.result) };
+    let Err(GuestError::Exit { status, console, by_guest: false }) = ended.result else { panic!("{:?}", ended.result) };
     assert_eq!(status, "exit status 1");
     assert_eq!(console, ["qemu: unsupported machine type"]);
     assert!(ended.after < Duration::from_secs(5), "{:?}", ended.after);
@@ -81,7 +81,7 @@ fn silence_after_the_boot_is_an_error_of_its_own() {
     guest.set_call_deadline(Duration::from_millis(200));
     assert!(matches!(guest.call(1, &[]), Err(SysError::Guest(GuestError::Silent { after_ms: 200, .. }))));
     // What answers late would be taken for the answer to another request.
-    assert!(matches!(guest.call(1, &[]), Err(SysError::Guest(GuestError::Gone))));
+    assert!(matches!(guest.call(1, &[]), Err(SysError::Guest(GuestError::Silent { after_ms: 200, .. }))));
 }
 
 #[test]
@@ -91,6 +91,25 @@ fn a_guest_that_dies_during_a_request_is_not_waited_for() {
     let error = guest.call(1, &[]).unwrap_err();
     assert!(matches!(&error, SysError::Guest(GuestError::Exit { status, .. }) if status == "exit status 3"), "{error}");
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_guest_that_trickles_meets_the_deadline() {
+    let script = format!("{HELLO}; while true; do printf x >&100; sleep 0.02; done");
+    let mut guest = boot(&script, LONG).result.unwrap();
+    guest.set_call_deadline(Duration::from_millis(200));
+    let start = Instant::now();
+    assert!(guest.call(1, &[]).is_err());
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_reset_is_the_guests_doing_and_a_signal_is_not() {
+    let ended = boot("exit 0", LONG);
+    assert!(matches!(ended.result, Err(GuestError::Exit { by_guest: true, .. })));
+    let ended = boot("kill -9 $$", LONG);
+    let Err(GuestError::Exit { status, by_guest: false, .. }) = ended.result else { panic!("{:?}", ended.result) };
+    assert_eq!(status, "killed by SIGKILL");
 }
 
 #[test]

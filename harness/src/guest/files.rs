@@ -11,8 +11,7 @@ pub type Errno = i32;
 const AT_FDCWD: u64 = (-100i64).cast_unsigned();
 const O_WRONLY: u64 = 1;
 const O_NONBLOCK: u64 = 0o4000;
-const EPIPE: i64 = 32;
-const EINVAL: i64 = 22;
+const EPIPE: Errno = 32;
 /// Files in sysfs and procfs give at most a page per read.
 const PAGE: u64 = 4096;
 /// Longest file the harness reads from a guest: vmlinux BTF is about 6 MiB.
@@ -208,42 +207,56 @@ impl KernelLog {
         Ok(Ok(Self { fd }))
     }
 
-    /// All records since the last call.
+    /// All records since the last call, at most [`LOG_LIMIT`].
     ///
     /// # Errors
     /// [`SysError`].
-    pub fn read(&mut self, sys: &mut dyn Sys) -> Result<Vec<Record>, SysError> {
+    pub fn read(&mut self, sys: &mut dyn Sys) -> Result<News, SysError> {
         /// `CONSOLE_EXT_LOG_MAX` (kernel/printk): longest record.
         const RECORD: u64 = 8192;
         let nr = sys.target().syscalls.read;
-        let (mut records, mut reads) = (Vec::new(), 1u64);
-        loop {
+        let (mut news, mut reads) = (News::default(), 1u64);
+        while news.records.len() < LOG_LIMIT {
             let mut batch = Batch::new(sys.target());
             let places: Vec<u64> = (0..reads).map(|_| batch.reserve(RECORD)).collect();
             places.iter().for_each(|at| batch.call(nr, &[self.fd, *at, RECORD]));
             let results = sys.submit(&batch)?.calls;
             // Mostly there is nothing, and then nothing is transferred.
             let mut batch = Batch::new(sys.target());
+            let mut at_end = false;
             for (result, at) in results.iter().zip(&places) {
-                if let Ok(n) = errno(*result) {
-                    batch.peek(*at, n.min(RECORD));
+                match errno(*result) {
+                    Ok(n) => batch.peek(*at, n.min(RECORD)),
+                    // Overwritten before it was read: the next read goes on with the oldest that is left.
+                    Err(EPIPE) => news.incomplete = true,
+                    Err(_) => at_end = true,
                 }
             }
             if !batch.ops().is_empty() {
-                records.extend(sys.submit(&batch)?.peeks.iter().filter_map(|bytes| record(bytes)));
+                news.records.extend(sys.submit(&batch)?.peeks.iter().filter_map(|bytes| record(bytes)));
             }
-            let goes_on = |result: &i64| match errno(*result) {
-                Ok(_) => true,
-                // Overwritten before it was read: go on with the oldest that is left.
-                Err(errno) => i64::from(errno) == EPIPE || i64::from(errno) == EINVAL,
-            };
-            if !results.iter().all(goes_on) {
-                return Ok(records);
+            if at_end {
+                return Ok(news);
             }
             reads = (reads * 4).min(64);
         }
+        // A kernel that logs faster than it can be read is not waited for.
+        news.incomplete = true;
+        Ok(news)
     }
 }
+
+/// What the log had.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// Records in order.
+    pub records: Vec<Record>,
+    /// Some are missing: a splat may be among them.
+    pub incomplete: bool,
+}
+
+/// Most records taken at once.
+const LOG_LIMIT: usize = 4096;
 
 /// `level,sequence,microseconds,flags;text\n KEY=value…` (Documentation/ABI/testing/dev-kmsg).
 fn record(bytes: &[u8]) -> Option<Record> {
@@ -256,23 +269,26 @@ fn record(bytes: &[u8]) -> Option<Record> {
 
 /// Whether a record begins a kernel complaint that nothing should cause.
 pub fn is_splat(record: &Record) -> bool {
-    const MARKS: [&str; 12] = [
+    const MARKS: [&str; 17] = [
         "WARNING: ",
         "BUG: ",
         "kernel BUG at",
         "Oops",
+        "Internal error:",
         "general protection fault",
         "Unable to handle kernel",
         "UBSAN: ",
+        "CFI failure",
         "INFO: rcu",
         "INFO: task",
         "verifier bug",
         "bpf_jit: ",
+        "bpf-jit: ",
         "refcount_t: ",
+        "list_add corruption",
+        "list_del corruption",
     ];
     record.level <= 4 && MARKS.iter().any(|mark| record.text.contains(mark))
-        // Boot-time notes of some machines; no case causes them.
-        && !record.text.contains("verification failed: signature")
 }
 
 #[cfg(test)]

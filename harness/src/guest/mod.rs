@@ -50,6 +50,8 @@ pub enum GuestError {
     Exit {
         /// Its status in words.
         status: String,
+        /// Whether it was the guest that reset or powered off, as against something on the host.
+        by_guest: bool,
         /// Last console lines, QEMU's own messages among them.
         console: Vec<String>,
     },
@@ -75,9 +77,6 @@ pub enum GuestError {
     /// The user asked for the end.
     #[error("interrupted")]
     Interrupted,
-    /// The guest had ended before this request.
-    #[error("the guest has already ended")]
-    Gone,
 }
 
 impl GuestError {
@@ -88,7 +87,7 @@ impl GuestError {
             | Self::Exit { console, .. }
             | Self::BootDeadline { console, .. }
             | Self::Silent { console, .. } => console,
-            Self::Start { .. } | Self::Protocol(_) | Self::Interrupted | Self::Gone => &[],
+            Self::Start { .. } | Self::Protocol(_) | Self::Interrupted => &[],
         }
     }
 }
@@ -113,7 +112,8 @@ pub struct Guest {
     boot_time: Duration,
     command: String,
     call_deadline: Duration,
-    ended: bool,
+    /// How it ended: every later request is told the same.
+    ended: Option<GuestError>,
 }
 
 impl Guest {
@@ -147,7 +147,7 @@ impl Guest {
             boot_time: Duration::ZERO,
             command,
             call_deadline: Duration::from_secs(arch.deadlines.call_s),
-            ended: false,
+            ended: None,
         };
         let mut hello = [0; wire::HELLO_LEN];
         guest.receive(&mut hello, start, deadline).map_err(|e| match e {
@@ -171,19 +171,14 @@ impl Guest {
         &self.command
     }
 
-    /// All console lines so far (bounded: the first and last ones of a very long console).
-    pub fn console_lines(&self) -> Vec<String> {
-        self.console.lines()
+    /// Ends the guest the hard way after a while, as the `control` suite does in the middle of a request.
+    pub fn kill_after(&self, delay: Duration) {
+        self.qemu.signal_after(nix::sys::signal::Signal::SIGKILL, delay);
     }
 
-    /// Ends the guest the hard way, as the `control` suite does in mid-case.
-    pub fn kill(&mut self) {
-        self.qemu.kill();
-    }
-
-    /// Milliseconds one batch may take.
-    pub fn call_deadline(&self) -> Duration {
-        self.call_deadline
+    /// Stops QEMU without ending it, as the `control` suite does: it lives and does not answer.
+    pub fn freeze(&self) {
+        self.qemu.signal_after(nix::sys::signal::Signal::SIGSTOP, Duration::ZERO);
     }
 
     /// Changes how long one batch may take.
@@ -197,7 +192,13 @@ impl Guest {
         while got < bytes.len() {
             match self.channel.read(&mut bytes[got..]) {
                 Ok(0) => return Err(self.how_it_ended()),
-                Ok(n) => got += n,
+                Ok(n) => {
+                    got += n;
+                    // One byte now and then must not outlast the deadline.
+                    if since.elapsed() >= deadline {
+                        self.still_alive(since, deadline)?;
+                    }
+                }
                 Err(e) if would_block(&e) => self.still_alive(since, deadline)?,
                 Err(_) => return Err(self.how_it_ended()),
             }
@@ -223,32 +224,35 @@ impl Guest {
             return Err(self.how_it_ended());
         }
         if crate::interrupt::asked().is_some() {
-            self.ended = true;
-            return Err(GuestError::Interrupted);
+            return Err(self.end_with(GuestError::Interrupted));
         }
         if since.elapsed() >= deadline {
-            self.ended = true;
             let after_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-            return Err(GuestError::Silent { after_ms, console: self.console.lines() });
+            return Err(self.end_with(GuestError::Silent { after_ms, console: self.console.lines() }));
         }
         Ok(())
     }
 
     /// The channel is closed or the console says panic: waits a moment for the rest of the console, then says what it was.
     fn how_it_ended(&mut self) -> GuestError {
-        self.ended = true;
         // A panicked kernel prints its registers and trace after the line that says so, and then resets.
         let patience = Instant::now();
         while !self.qemu.has_ended() && patience.elapsed() < Duration::from_secs(2) {
             std::thread::sleep(Duration::from_millis(10));
         }
-        let status = self.qemu.end();
+        let (status, by_guest) = self.qemu.end();
         self.console.drain(Duration::from_millis(500));
         let console = self.console.lines();
-        match self.console.panic_line() {
+        let end = match self.console.panic_line() {
             Some(line) => GuestError::Panic { line, console },
-            None => GuestError::Exit { status, console },
-        }
+            None => GuestError::Exit { status, by_guest, console },
+        };
+        self.end_with(end)
+    }
+
+    fn end_with(&mut self, end: GuestError) -> GuestError {
+        self.ended = Some(end.clone());
+        end
     }
 }
 
@@ -265,8 +269,8 @@ impl Sys for Guest {
         if batch.overflowed() {
             return Err(SysError::ArenaFull(self.target.arena_len));
         }
-        if self.ended {
-            return Err(GuestError::Gone.into());
+        if let Some(end) = &self.ended {
+            return Err(end.clone().into());
         }
         let since = Instant::now();
         let mut replies = Replies::default();
@@ -284,7 +288,11 @@ impl Sys for Guest {
                         Err(format!("a reply of {len} bytes where {} were due", request.reply_len))
                     }
                 })
-                .map_err(SysError::Protocol)?;
+                .map_err(|what| {
+                    // What follows on the channel cannot be understood any more.
+                    self.ended = Some(GuestError::Protocol(what.clone()));
+                    SysError::Protocol(what)
+                })?;
             let mut body = vec![0; len];
             self.receive(&mut body, since, self.call_deadline)?;
             request.decode(&body, &mut replies, &mut partial_peek);

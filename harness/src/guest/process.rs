@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
@@ -46,8 +47,16 @@ impl Qemu {
             if nix::unistd::getppid() != parent {
                 return Err(nix::errno::Errno::ESRCH.into());
             }
-            // SAFETY: `fd` is the parent's open socket, inherited by this child and open until exec; CHANNEL_FD is not in use here, since the
-            // harness opens far fewer files than that before it starts a guest, and dup2 only replaces it anyway.
+            if fd == CHANNEL_FD {
+                // dup2 of a descriptor to itself would leave it to be closed by exec.
+                // SAFETY: as below.
+                let channel = unsafe { BorrowedFd::borrow_raw(fd) };
+                nix::fcntl::fcntl(channel, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
+                return Ok(());
+            }
+            // SAFETY: `fd` is the parent's open socket, inherited by this child and open until exec. CHANNEL_FD is not in
+            // use here unless the harness has a hundred files open; then dup2 closes one that exec would close anyway, or
+            // the pipe through which a failing exec is reported.
             let channel = unsafe { nix::unistd::dup2_raw(BorrowedFd::borrow_raw(fd), CHANNEL_FD)? };
             // It must stay open across exec.
             let _ = channel.into_raw_fd();
@@ -86,16 +95,27 @@ impl Qemu {
         }
     }
 
-    /// Kills it if need be, reaps it, and says how it ended.
-    pub fn end(&mut self) -> String {
+    /// Sends a signal to the group from another thread, after a while. Meant for a QEMU that is not reaped until then.
+    pub fn signal_after(&self, signal: Signal, delay: Duration) {
+        let group = Pid::from_raw(self.child.id().cast_signed());
+        let send = move || {
+            std::thread::sleep(delay);
+            // An error means that it is gone already.
+            let _ = killpg(group, signal);
+        };
+        if delay.is_zero() { send() } else { drop(std::thread::spawn(send)) }
+    }
+
+    /// Kills it if need be, reaps it, and says how it ended: in words, and whether by the guest's own doing.
+    pub fn end(&mut self) -> (String, bool) {
         self.kill();
         if self.status.is_none() {
             self.status = self.child.wait().ok();
         }
         match self.status {
-            _ if self.killed => "killed by the harness".into(),
-            Some(status) => in_words(status),
-            None => "unknown".into(),
+            _ if self.killed => ("killed by the harness".into(), false),
+            Some(status) => (in_words(status), status.code() == Some(0)),
+            None => ("unknown".into(), false),
         }
     }
 }
@@ -122,7 +142,7 @@ fn in_words(status: ExitStatus) -> String {
 mod tests {
     use super::*;
     use std::io::Read;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     /// bash: a plain sh redirects to descriptors 0 to 9 only.
     fn shell(script: &str) -> (Qemu, ChildStdout, UnixStream) {
@@ -141,7 +161,7 @@ mod tests {
         while !qemu.has_ended() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(qemu.end(), "exit status 7");
+        assert_eq!(qemu.end(), ("exit status 7".into(), false));
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub fn evidence(command: &[String], arch: &str, kernel: &str, cell: &Cell) -> Ve
         out.push(clean::line(&match end {
             GuestEnd::Panic { line } => format!("the guest panicked: {line}"),
             GuestEnd::Silent { after_ms } => format!("the guest was silent for {after_ms} ms"),
-            GuestEnd::Exit { status } => format!("QEMU ended: {status}"),
+            GuestEnd::Exit { status, .. } => format!("QEMU ended: {status}"),
         }));
     }
     block(&mut out, "verifier log", &clean::lines(&seen.verifier_log));
