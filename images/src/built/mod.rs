@@ -37,6 +37,7 @@ use fragment::Demand;
 use make::Make;
 use source::Tree;
 pub use tools::Toolchain;
+use tools::Tools;
 
 /// Room that the objects of one kernel take.
 const OBJECTS: u64 = 3 << 30;
@@ -71,6 +72,15 @@ enum Found {
     Directory(PathBuf, String),
 }
 
+impl Found {
+    fn identity(&self) -> String {
+        match self {
+            Self::Package(package) => source::package_identity(package),
+            Self::Tarball(_, identity) | Self::Directory(_, identity) => identity.clone(),
+        }
+    }
+}
+
 /// One kernel is built at a time: two would each take twice as long, and twice the memory.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -93,7 +103,6 @@ impl Job<'_> {
             return Ok(image);
         }
         let names = self.names()?;
-        let recipe = self.recipe()?;
         let (found, archive) = match self.source {
             Source::Suite(suite) => {
                 let archive = archive()?;
@@ -104,10 +113,13 @@ impl Job<'_> {
             }
             Source::Path(path) => (self.own(path)?, None),
         };
-        let identity = match &found {
-            Found::Package(package) => source::package_identity(package),
-            Found::Tarball(_, identity) | Found::Directory(_, identity) => identity.clone(),
-        };
+        self.made(&found, archive, || tools::find(self.toolchain(), names, self.target.name))
+    }
+
+    /// The image of a source: from the cache, or built.
+    fn made(&self, found: &Found, archive: Option<&Archive>, tools: impl FnOnce() -> Result<Tools>) -> Result<Image> {
+        let (names, recipe) = (self.names()?, self.recipe()?);
+        let identity = found.identity();
         let done = || {
             let mut all = manifests(self.cache);
             all.find(|(m, _)| fact(m, "source") == identity && self.made_by(m, &recipe)).map(|(m, _)| self.image(m))
@@ -115,15 +127,14 @@ impl Job<'_> {
         if let Some(image) = done() {
             return Ok(image);
         }
-        let toolchain = self.options.toolchain.unwrap_or_default();
-        let tools = tools::find(toolchain, names, self.target.name)?;
-        let (id, title) = self.place(&found, &recipe, toolchain);
+        let tools = tools()?;
+        let (id, title) = self.place(found, &recipe);
         let lock = self.cache.lock(&format!("build-{id}"), &title, self.progress)?;
         if let Some(image) = done() {
             return Ok(image); // the run that held the lock built it
         }
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let tree = self.tree(&found, archive)?;
+        let tree = self.tree(found, archive)?;
         source::check(&tree, &names.source)?;
         let (builds, logs) = (self.cache.root().join("builds"), self.cache.root().join("logs"));
         let objects = builds.join(&id);
@@ -141,24 +152,25 @@ impl Job<'_> {
             jobs: self.options.jobs.unwrap_or_else(processors),
             log,
             lock: &lock,
-            what: title.clone(),
+            what: title,
         };
         let fresh = self.configure(&make, &tree, &tools.identity)?;
         let expected = self.expected(&id, names, fresh);
         self.announce(&make, &identity, expected, fresh)?;
         let steps = make.build(&[names.target.clone(), "modules".to_owned()], expected, self.progress)?;
+        let identity = self.still(found, identity)?;
         let facts = BTreeMap::from(
             [
-                ("source", identity.clone()),
-                ("recipe", recipe.clone()),
+                ("source", identity),
+                ("recipe", recipe),
                 ("variant", self.variant.as_str().to_owned()),
-                ("toolchain", toolchain.as_str().to_owned()),
+                ("toolchain", self.toolchain().as_str().to_owned()),
                 ("tools", tools.identity.clone()),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        let image = self.file(&make, &found, facts, steps)?;
-        match &found {
+        let image = self.file(&make, found, facts, steps)?;
+        match found {
             Found::Directory(..) => self.replace_last(&objects, &image.key),
             // Nothing will be built there again: the same source and recipe are found in the cache.
             Found::Package(_) | Found::Tarball(..) => {
@@ -169,6 +181,24 @@ impl Job<'_> {
             let _ = self.cache.write(&builds.join(format!("steps-{}", names.fragment)), steps.to_string().as_bytes());
         }
         Ok(image)
+    }
+
+    /// The identity that the image gets: a tree that was edited while it was built is none that will be seen again.
+    fn still(&self, found: &Found, identity: String) -> Result<String> {
+        match found {
+            Found::Directory(dir, _) if source::directory_identity(dir)? != identity => {
+                (self.progress)(Event::Note(format!(
+                    "{} was changed while it was built: the kernel has some of the changes or all",
+                    dir.display()
+                )));
+                Ok(format!("{identity}, changed during the build"))
+            }
+            _ => Ok(identity),
+        }
+    }
+
+    fn toolchain(&self) -> Toolchain {
+        self.options.toolchain.unwrap_or_default()
     }
 
     fn names(&self) -> Result<&BuildNames> {
@@ -224,7 +254,7 @@ impl Job<'_> {
     }
 
     /// Name of the object directory, and what is built, for people. A tree has one directory whatever state it is in.
-    fn place(&self, found: &Found, recipe: &str, toolchain: Toolchain) -> (String, String) {
+    fn place(&self, found: &Found, recipe: &str) -> (String, String) {
         let (source, shown) = match found {
             Found::Package(package) => {
                 (source::package_identity(package), format!("{} {}", package.name, package.version))
@@ -233,7 +263,7 @@ impl Job<'_> {
             Found::Directory(dir, _) => (dir.display().to_string(), dir.display().to_string()),
         };
         let mut hash = Sha256::new();
-        hash.update(format!("{source}\n{recipe}\n{}", toolchain.as_str()));
+        hash.update(format!("{source}\n{recipe}\n{}", self.toolchain().as_str()));
         let id = format!("{}-{}", self.target.name, &hex(&hash.finalize())[..12]);
         let variant = match self.variant {
             Variant::Plain => String::new(),
@@ -389,3 +419,6 @@ fn manifests(cache: &Cache) -> impl Iterator<Item = (Manifest, PathBuf)> {
     let entries = fs::read_dir(cache.root().join("images")).into_iter().flatten().flatten();
     entries.filter_map(|entry| Some((Manifest::of(&entry.path())?, entry.path())))
 }
+
+#[cfg(test)]
+mod tests;
