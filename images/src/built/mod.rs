@@ -156,7 +156,7 @@ impl Job<'_> {
         };
         let fresh = self.configure(&make, &tree, &tools.identity)?;
         let expected = self.expected(&id, names, fresh);
-        self.announce(&make, &identity, expected, fresh)?;
+        self.announce(&make, &identity, &tools.identity, expected, fresh)?;
         let steps = make.build(&[names.target.clone(), "modules".to_owned()], expected, self.progress)?;
         let identity = self.still(found, identity)?;
         let facts = BTreeMap::from(
@@ -329,7 +329,7 @@ impl Job<'_> {
         }
     }
 
-    fn announce(&self, make: &Make, identity: &str, expected: Option<u64>, fresh: bool) -> Result<()> {
+    fn announce(&self, make: &Make, identity: &str, tools: &str, expected: Option<u64>, fresh: bool) -> Result<()> {
         let how_long = match expected {
             Some(steps) => format!("about {} minutes", make::estimate(steps, make.jobs).as_secs().div_ceil(60).max(1)),
             None => "what has changed".to_owned(),
@@ -340,6 +340,12 @@ impl Job<'_> {
              that was built elsewhere. Nothing of the source is run but its own build system",
             make.what, make.jobs
         )));
+        if let Some(version) = tools::pahole_without_kfuncs(tools) {
+            (self.progress)(Event::Note(format!(
+                "pahole {version} is older than 1.27 and does not mark kfuncs in the kernel's types: recent kernels then refuse programs \
+                 that call kfuncs with implicit arguments"
+            )));
+        }
         use std::io::Write;
         let mut file = fs::File::options().append(true).create(true).open(&make.log).context("open", &make.log)?;
         writeln!(file, "# source: {identity}").context("write", &make.log)

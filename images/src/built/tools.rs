@@ -141,6 +141,15 @@ fn has_header(compiler: &str, header: &str) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
 }
 
+/// The version of pahole in an identity, if it is too old to tag kfuncs (`--btf_features=decl_tag_kfuncs`), from which
+/// `resolve_btfids` makes the prototypes of those with implicit arguments.
+pub(crate) fn pahole_without_kfuncs(identity: &str) -> Option<&str> {
+    let version = identity.lines().find_map(|line| line.strip_prefix("pahole: v"))?;
+    let (major, minor) = version.split_once('.')?;
+    let minor = minor.split(|c: char| !c.is_ascii_digit()).next()?;
+    ((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?) < (1, 27)).then_some(version)
+}
+
 /// First line of `--version`.
 fn version(program: &str) -> String {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
@@ -174,6 +183,15 @@ mod tests {
                 }
             }
             other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn an_old_pahole_is_noticed() {
+        assert_eq!(pahole_without_kfuncs("clang-19: x\npahole: v1.24"), Some("1.24"));
+        assert_eq!(pahole_without_kfuncs("pahole: v1.26"), Some("1.26"));
+        for new in ["pahole: v1.27", "pahole: v1.30", "pahole: v2.0", "none"] {
+            assert_eq!(pahole_without_kfuncs(new), None, "{new}");
         }
     }
 
