@@ -139,6 +139,27 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a file could be written at `path` by [`write_atomically`], found out without touching what is there.
+///
+/// # Errors
+/// Names the path and what failed.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    let fail = |source: std::io::Error| Error::Io {
+        doing: "write",
+        path: path.to_owned(),
+        // The temporary file's name says nothing to the user.
+        source: source.kind().into(),
+    };
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match std::fs::metadata(&target) {
+        Ok(meta) if meta.is_dir() => return Err(fail(std::io::ErrorKind::IsADirectory.into())),
+        Ok(meta) if !meta.is_file() => return Ok(()),
+        _ => {}
+    }
+    let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::Builder::new().prefix(".kfunc-").tempfile_in(dir).map(drop).map_err(fail)
+}
+
 /// Reads a results file.
 ///
 /// # Errors
@@ -199,6 +220,16 @@ mod tests {
 
     fn message(error: Result<RunResults, Error>) -> String {
         error.expect_err("the file must be refused").to_string()
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_known_beforehand() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(check_writable(&dir.path().join("run.json")).is_ok());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
+        let message = check_writable(&dir.path().join("absent/run.json")).unwrap_err().to_string();
+        assert!(message.contains("absent/run.json") && !message.contains(".kfunc-"), "{message}");
+        assert!(check_writable(dir.path()).is_err());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::btf::Btf;
 use crate::doctor::{self, needs};
 use crate::event::Event;
 use crate::expectations::kind;
+use crate::guest::console::clean;
 use crate::guest::{Guest, GuestError, accel, files};
 use crate::interrupt;
 use crate::judge;
@@ -482,6 +483,7 @@ impl<'a> Session<'a> {
             }
         };
         let probe::Answer { mut observation, mut outcome, mut standing } = answer;
+        shorten(&mut observation.verifier_log);
         if self.read_log(&mut observation)
             && let Some(line) = observation.facts.get(judge::FACT_SPLAT)
         {
@@ -771,6 +773,8 @@ fn load_and_run(
 const LOG_KEPT: usize = 16 << 10;
 
 fn shorten(log: &mut String) {
+    // Written by a kernel under test: see `guest::console`.
+    *log = log.lines().map(clean).collect::<Vec<_>>().join("\n");
     if log.len() <= LOG_KEPT {
         return;
     }
@@ -804,6 +808,9 @@ mod tests {
 
     #[test]
     fn a_long_log_keeps_both_ends() {
+        let mut escaped = "\u{1b}[31mred\u{1b}[0m\nnext".to_owned();
+        shorten(&mut escaped);
+        assert_eq!(escaped, "red\nnext");
         let mut log = format!("first\n{}\nlast", "ä".repeat(LOG_KEPT));
         shorten(&mut log);
         assert!(log.starts_with("first") && log.ends_with("last") && log.contains("bytes left out"));

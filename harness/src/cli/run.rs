@@ -21,7 +21,11 @@ pub fn run(typed: RunArgs, command: Vec<String>) -> Result<u8, Error> {
     // Where results go is settled before minutes are spent on having some.
     let dir = match &asked.save {
         Save::StateDir => Some(results::default_dir()?),
-        Save::File(_) | Save::Stdout => None,
+        Save::File(path) => {
+            results::check_writable(path)?;
+            None
+        }
+        Save::Stdout => None,
     };
     // Without it a signal ends the process at once: no guest is left behind then either, but no cell is kept.
     let _ = interrupt::watch();
@@ -48,12 +52,16 @@ pub fn run(typed: RunArgs, command: Vec<String>) -> Result<u8, Error> {
             results::write_atomically(path, results::to_text(&results)?.as_bytes())?;
             (false, Some(path.clone()))
         }
+        // A run that saw no kernel would stand before the last one that did.
+        (Save::StateDir, _) if results.kernels.iter().all(|kernel| kernel.cells.is_empty()) => (false, None),
         (Save::StateDir, Some(dir)) => (false, Some(results::save(&results, &dir)?)),
         (Save::StateDir, None) => (false, None),
     };
     let mut text = human(&results, human_on_stderr);
     if let Some(path) = saved {
         text.push_str(&format!("saved: {}\n", quote::word(&path.to_string_lossy())));
+    } else if !human_on_stderr {
+        text.push_str("no kernel was looked at; nothing is saved\n");
     }
     if human_on_stderr {
         out::stderr(&text);

@@ -19,6 +19,9 @@ fn judge(name: &str, text: Option<&str>) -> Result<String, String> {
     let line = text.and_then(|text| text.lines().next()).unwrap_or_default();
     match (text, Version::find(line)) {
         (None, _) => Err(format!("{name} is not installed")),
+        (Some(_), _) if !line.starts_with("QEMU emulator version") => {
+            Err(format!("{name} is no QEMU (it says `{line}`)"))
+        }
         (Some(_), Some(version)) if version >= QEMU_MIN => Ok(line.to_owned()),
         (Some(_), Some(version)) => Err(format!("{name} is QEMU {version}, and {QEMU_MIN} or newer is needed")),
         (Some(_), None) => Err(format!("{name} does not say a version (it says `{line}`)")),
@@ -81,6 +84,7 @@ mod tests {
             "q is QEMU 7.2, and 9.0 or newer is needed"
         );
         assert!(judge("q", Some("hello")).unwrap_err().contains("`hello`"));
+        assert!(judge("q", Some("true (GNU coreutils) 9.1")).unwrap_err().contains("no QEMU"));
         assert_eq!(
             judge("q", Some("QEMU emulator version 10.0.2\nCopyright")).unwrap(),
             "QEMU emulator version 10.0.2"
