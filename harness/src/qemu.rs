@@ -167,7 +167,7 @@ mod tests {
              -nic none -display none -no-reboot -chardev stdio,id=console,signal=off -serial chardev:console \
              -chardev socket,id=channel,fd=100 -device virtio-serial-pci -device virtserialport,chardev=channel,name=kfunc \
              -kernel '/images/my kernel' -initrd /images/initramfs.cpio \
-             -append 'console=ttyS0 loglevel=5 panic=-1 oops=panic cryptomgr.notests nokaslr'"
+             -append 'console=ttyS0 loglevel=5 panic=-1 oops=panic cryptomgr.notests slab_debug=F nokaslr'"
         );
     }
 
