@@ -38,6 +38,11 @@ pub fn list(args: &ListArgs) -> Result<(), Error> {
                     ["stock", "the newest kernel of Debian testing"],
                     ["stock:SUITE", "the newest of a suite: stable, testing, unstable, trixie, bookworm, …"],
                     ["stock:SUITE/VERSION", "of that version: stock:trixie/6.12"],
+                    ["built", "one built here from the newest source in Debian testing"],
+                    ["built:SUITE", "from the newest source of a suite"],
+                    ["tree:DIR", "one built here from your own source: --tree DIR"],
+                    ["built@interpreter", "one whose JIT can be turned off; also after tree:DIR"],
+                    ["built@no-btf", "one without types; also after tree:DIR"],
                     ["PATH", "a kernel of your own"],
                 ]
                 .map(|row| row.map(str::to_owned).to_vec()),
