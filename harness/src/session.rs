@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::arch::{Endian, Release};
 use crate::bpf::{self, Annotations, KernelTypes, LoadOptions, Object, RunOptions};
-use crate::btf::Btf;
+use crate::btf::{Btf, Kind};
 use crate::doctor::{self, needs};
 use crate::event::Event;
 use crate::expectations::kind;
@@ -421,6 +421,13 @@ impl<'a> Session<'a> {
             return Ok(Some(gate));
         }
         let Some(running) = self.running.as_ref() else { return Ok(None) };
+        let tagged = |btf: &Arc<Btf>| btf.find(Kind::DeclTag, "bpf_kfunc").is_some();
+        if annotations.implicit && !running.kernel.vmlinux.as_ref().is_some_and(tagged) {
+            // resolve_btfids finds the kfuncs whose implicit arguments it hides by these tags (tools/bpf/resolve_btfids).
+            let reason =
+                "the kernel's BTF has no bpf_kfunc tags (pahole before 1.27), so implicit arguments are not hidden";
+            return Ok(Some(Outcome::NotRun { reason: reason.into() }));
+        }
         let Some(reason) = judge::out_of_range(annotations, running.release) else { return Ok(None) };
         let absent = kfuncs.iter().find(|kfunc| running.kernel.func(kfunc).is_none());
         Ok(Some(absent.map_or(Outcome::NotRun { reason }, |kfunc| Outcome::KfuncAbsent { kfunc: kfunc.clone() })))

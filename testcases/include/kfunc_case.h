@@ -111,6 +111,9 @@ typedef unsigned long size_t;
 #define __observe(index, type, value) KFUNC_TAG("kfunc_observe=" #index ":" #type ":" #value)
 /* Another program of this file that is attached while this one runs (raw_tp or fentry). */
 #define __attach(program) KFUNC_TAG("kfunc_attach=" #program)
+/* Calls kfuncs with implicit arguments (KF_IMPLICIT_ARGS): the kernel hides these in its BTF only when pahole (1.27 or
+ * newer) tagged its kfuncs. On a kernel without the tags the case is not applicable. */
+#define __implicit KFUNC_TAG("kfunc_implicit")
 /* Not a case: only there for another program (__attach, tail call). */
 #define __helper KFUNC_TAG("kfunc_helper")
 /* Only in the control suite: the outcome that must come out ("wrong_value", "rejected", "kfunc_absent": the names in

@@ -80,6 +80,7 @@ int object(void *ctx)
 
 SEC("syscall")
 __description("int(ptr, ptr [, ptr, u64]) and bool(ptr)")
+__implicit
 __since("7.2")
 __input(0, 0x0102030405060708)
 __success __retval(0)
@@ -111,6 +112,7 @@ int list(void *ctx)
 
 SEC("syscall")
 __description("int(ptr, ptr, callback [, ptr, u64]): five arguments, two of them implicit")
+__implicit
 __since("7.2")
 __input(0, 0x200000000) __input(1, 0x100000007)
 __success __retval(0)

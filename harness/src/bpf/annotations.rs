@@ -94,6 +94,8 @@ pub struct Annotations {
     pub observes: Vec<Observe>,
     /// `__attach`: programs of the file that are attached while it runs.
     pub attaches: Vec<String>,
+    /// `__implicit`: it calls kfuncs with implicit arguments.
+    pub implicit: bool,
     /// `__must`: the outcome a control must come to, in the words of [`crate::model::Outcome`].
     pub must: Option<String>,
     /// `__must_say`: text the outcome must contain.
@@ -182,6 +184,7 @@ struct Partial {
     inputs: Vec<(u32, u64)>,
     observes: Vec<Observe>,
     attaches: Vec<String>,
+    implicit: bool,
     must: Option<String>,
     must_say: Option<String>,
 }
@@ -192,6 +195,10 @@ impl Found {
             Some((word, value)) => (word, Some(value)),
             None => (text, None),
         };
+        if text == "kfunc_implicit" {
+            self.rest.implicit = true;
+            return Ok(());
+        }
         let expect = match word {
             "test_expect_success" => Some(Expect::Success),
             "test_expect_failure" => Some(Expect::Failure),
@@ -291,6 +298,7 @@ impl Found {
             inputs: rest.inputs,
             observes: rest.observes,
             attaches: rest.attaches,
+            implicit: rest.implicit,
             must: rest.must,
             must_say: rest.must_say,
         })
