@@ -217,8 +217,9 @@ fn in_words(outcome: &Outcome) -> String {
     }
 }
 
-/// What the cells of one (arch, kernel) add up to, and why. `complete`: no case was left out by a filter.
-pub fn verdict(cells: &[Cell], complete: bool) -> (Verdict, String) {
+/// What the cells of one (arch, kernel) add up to, and why. `unfiltered`: no case was left out by name; a
+/// part of the suite shows a fault, but not the absence of faults.
+pub fn verdict(cells: &[Cell], unfiltered: bool) -> (Verdict, String) {
     if let Some(control) = cells.iter().find(|cell| cell.suite == "control" && cell.standing.fails()) {
         return (
             Verdict::Unknown,
@@ -241,10 +242,8 @@ pub fn verdict(cells: &[Cell], complete: bool) -> (Verdict, String) {
     let right = judged.iter().filter(|cell| cell.outcome == Outcome::Pass).count();
     match (right, run_of(&judged)) {
         (0, _) => (Verdict::Unknown, "kfunc calls are accepted; no case was run to see whether they are right".into()),
-        (right, run) if right == run && complete => (Verdict::Conformant, format!("all {run} cases right")),
-        (right, run) if right == run => {
-            (Verdict::Conformant, format!("{run} cases right, which is a part of the suite"))
-        }
+        (right, run) if right == run && unfiltered => (Verdict::Conformant, format!("all {run} cases right")),
+        (right, run) if right == run => (Verdict::Unknown, format!("{run} cases right, which is a part of the suite")),
         (right, run) => (Verdict::Unknown, format!("{} of {run} cases could not be judged", run - right)),
     }
 }

@@ -84,6 +84,8 @@ impl Compiler {
         let output = Command::new(&clang.path)
             .current_dir(work.path())
             .arg(target)
+            // Line information names files as the repository does, wherever the folder is.
+            .arg(format!("-fdebug-prefix-map={}=", work.path().display()))
             .args(FLAGS)
             .args(["-I", "testcases/include", source.path, "-o", "case.o"])
             .output()
@@ -133,6 +135,17 @@ mod tests {
         assert_ne!(base, key(&testcases::Source { text: "", ..source }, "--target=bpfel", &clang()));
         assert_ne!(base, key(&source, "--target=bpfel", &images::Clang { version: (20, 1, 0), ..clang() }));
         assert_eq!(base, key(&source, "--target=bpfel", &clang()));
+    }
+
+    #[test]
+    fn a_malformed_case_is_named_by_its_place_in_the_repository() {
+        let text = "#include \"kfunc_case.h\"\nSEC(\"syscall\") __success\nint f(void *ctx) { return 0; }\n";
+        let cache = tempfile::tempdir().unwrap();
+        let source = testcases::Source { suite: "stock", name: "bad", path: "testcases/stock/bad.bpf.c", text };
+        let object = Compiler::new(cache.path()).object(&source, Endian::Little).unwrap();
+        let program = crate::bpf::Object::parse(&object).unwrap().programs().remove(0);
+        let error = program.annotations.unwrap_err().to_string();
+        assert!(error.starts_with("testcases/stock/bad.bpf.c:3: program f: "), "{error}");
     }
 
     #[test]

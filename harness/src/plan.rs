@@ -32,9 +32,14 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether no case of the suites it takes is left out: only then can a verdict be more than `unknown`.
+    pub fn is_unfiltered(&self) -> bool {
+        self.filters.is_empty() && self.skip.is_empty()
+    }
+
     /// Whether it leaves no case out: only then can an expectation be called stale.
     pub fn is_complete(&self) -> bool {
-        self.suites.is_empty() && self.filters.is_empty() && self.skip.is_empty()
+        self.suites.is_empty() && self.is_unfiltered()
     }
 }
 
@@ -98,13 +103,15 @@ pub enum CaseKind {
         /// What must come out.
         annotations: Arc<Annotations>,
     },
-    /// The guest is ended in mid-case, and the run must notice.
+    /// Something happens to the guest in mid-case, and the run must notice.
     GuestControl(GuestControl),
 }
 
-/// How the guest is ended on purpose.
+/// What is done to the guest on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GuestControl {
+    /// The kernel's log gets a warning.
+    Splat,
     /// The kernel panics (sysrq c).
     Panic,
     /// QEMU is stopped and lives on: it does not answer.
@@ -172,7 +179,10 @@ impl Catalog {
         for source in testcases::SOURCES.iter().filter(|source| source.suite != "probe") {
             cases.extend(cases_of(source, &mut compiler)?);
         }
-        cases.extend([GuestControl::Panic, GuestControl::Frozen, GuestControl::Killed].map(Case::guest_control));
+        cases.extend(
+            [GuestControl::Splat, GuestControl::Panic, GuestControl::Frozen, GuestControl::Killed]
+                .map(Case::guest_control),
+        );
         let built = defaults::built_earlier(cache, &arches)?;
         Ok(Self { arches, cases, expectations: Arc::new(expectations), built })
     }
@@ -222,6 +232,9 @@ impl Case {
 
     fn guest_control(control: GuestControl) -> Self {
         let (name, description) = match control {
+            GuestControl::Splat => {
+                ("guest::splat_in_mid_case", "the kernel's log gets a warning: the case must end as a splat")
+            }
             GuestControl::Panic => ("guest::panics_in_mid_case", "the kernel panics: the case must end as guest lost"),
             GuestControl::Frozen => ("guest::silent_in_mid_case", "QEMU is stopped: the case must end as a hang"),
             GuestControl::Killed => {
@@ -259,8 +272,10 @@ pub struct PlannedKernel {
     pub cases: Vec<Case>,
     /// Known failures.
     pub expectations: Arc<Expectations>,
-    /// No case was left out by a filter.
+    /// No case was left out.
     pub complete: bool,
+    /// No case of the suites taken was left out.
+    pub unfiltered: bool,
 }
 
 /// Makes the plan.
@@ -292,6 +307,7 @@ pub fn plan(selection: &Selection, catalog: &Catalog) -> Result<Plan, PlanError>
         cases: cases.clone(),
         expectations: catalog.expectations.clone(),
         complete: selection.is_complete(),
+        unfiltered: selection.is_unfiltered(),
     };
     Ok(Plan { kernels: pairs.into_iter().map(planned).collect(), notes })
 }

@@ -1,7 +1,7 @@
 //! System calls somewhere else: the one interface between the host's logic and the kernel under test.
 //!
 //! A [`Batch`] is a list of memory writes, system calls and memory reads, executed in order against the memory of a
-//! process on the other side; [`Sys::submit`] carries it out. Two implementations exist: [`crate::channel`] sends it to
+//! process on the other side; [`Sys::submit`] carries it out. Two implementations exist: [`crate::guest`] sends it to
 //! the agent in a guest, [`LocalSys`] runs it on the kernel of this machine. Nothing here knows what a call means.
 
 use crate::arch::{Endian, SyscallNumbers, WordSize};

@@ -3,7 +3,7 @@
  * The agent: PID 1 of a guest. It opens the channel (a virtio-serial port, or a UART where the kernel cannot have
  * virtio), says hello, and then carries out batches
  * of memory writes, system calls and memory reads for the host. It knows nothing of BPF: all logic is on the host
- * (harness/src/channel.rs speaks the other side, harness/src/sys.rs explains the model).
+ * (harness/src/guest/wire.rs speaks the other side, harness/src/sys.rs explains the model).
  *
  * Freestanding: no libc, no floating point, no vector registers, one thread. start-ARCH.S aligns the stack, calls
  * agent_main() and provides agent_syscall(). Everything on the wire is in the guest's own byte order; the host knows it.

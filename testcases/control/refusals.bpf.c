@@ -34,7 +34,7 @@ __naked int refused(void)
 
 SEC("syscall")
 __description("a right program, said to be refused")
-__failure
+__failure __errno(22)
 __must("rejected") __must_say("accepted")
 int accepted(void *ctx)
 {

@@ -284,6 +284,16 @@ impl Found {
         if rest.must_say.is_some() && rest.must.is_none() {
             return Err("__must_say without __must".into());
         }
+        match expect {
+            // Anything would do: such a case could hardly fail.
+            Expect::Success if rest.retval.is_none() && rest.observes.is_empty() => {
+                return Err("__success says nothing of what must come out; add __retval or __observe".into());
+            }
+            Expect::Failure if rest.msgs.is_empty() && rest.errno.is_none() => {
+                return Err("__failure says nothing of the refusal; add __msg or __errno".into());
+            }
+            _ => {}
+        }
         Ok(Annotations {
             expect,
             msgs: rest.msgs,

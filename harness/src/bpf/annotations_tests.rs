@@ -89,6 +89,9 @@ fn malformed_tags_are_errors() {
         refused(&["comment:0:test_expect_failure", "comment:1:test_expect_errno=-22"]).contains("no positive errno")
     );
     assert!(refused(&["comment:0:test_expect_failure", "comment:1:test_retval=0"]).contains("__retval"));
+    // An expectation that anything fulfils is none.
+    assert!(refused(&["comment:0:test_expect_success"]).contains("add __retval or __observe"));
+    assert!(refused(&["comment:0:test_expect_failure"]).contains("add __msg or __errno"));
 }
 
 #[test]

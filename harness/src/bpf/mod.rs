@@ -2,7 +2,8 @@
 //!
 //! [`Object`] is what clang wrote, parsed. [`load`] links one of its programs, finds kfuncs in the kernel's BTF
 //! ([`KernelTypes`]), applies CO-RE relocations and drives `bpf(2)` through [`crate::sys::Sys`]; [`Loaded`] is what runs.
-//! The behaviour is libbpf's wherever both do the same. [`insn`] builds programs by hand, [`program`] loads them, and
+//! The behaviour is libbpf's wherever both do the same. It is our own because the product is about this path: `aya-obj`
+//! 0.3, the newest for our Rust, resolves no kfunc externs. [`insn`] builds programs by hand, [`program`] loads them, and
 //! [`annotations`] says what a case expects; judging is not done here, and nothing here may import anything but `btf`,
 //! `sys`, `arch` and `model`.
 

@@ -175,7 +175,7 @@ int prog(void *ctx) {
     return 0;
 }
 extern int bpf_nowhere(int x) __ksym;
-SEC("syscall") __success
+SEC("syscall") __success __retval(0)
 int absent(void *ctx) { return bpf_nowhere(1); }
 "#;
 
@@ -337,7 +337,7 @@ fn here_subprograms_and_callbacks_work() {
 
 #[test]
 fn here_a_refusal_explains_itself() {
-    let source = "SEC(\"syscall\") __failure\nint prog(void *ctx) { return *(int *)observed[0]; }\n";
+    let source = "SEC(\"syscall\") __failure __errno(13)\nint prog(void *ctx) { return *(int *)observed[0]; }\n";
     let Some(result) = run_here(source) else { return };
     match result {
         Err(LoadError::Refused { errno: 13, log, .. }) => assert!(log.contains("invalid mem access"), "{log}"),
@@ -367,7 +367,7 @@ fn here_a_long_log_is_whole() {
 fn here_an_unresolved_weak_kfunc_may_be_there_unreached() {
     let source = r#"
 extern int bpf_never_heard_of(int x) __weak __ksym;
-SEC("syscall") __success
+SEC("syscall") __success __retval(0)
 int prog(void *ctx) {
     if (bpf_never_heard_of)
         return bpf_never_heard_of(1);
@@ -384,7 +384,7 @@ fn here_core_relocations_read_the_right_field() {
 struct task_struct___mine { int pid; int tgid; int no_such_field; } __core;
 extern struct task_struct___mine *bpf_get_current_task_btf_dummy(void) __weak __ksym;
 static void *(*current_task)(void) = (void *)158;
-SEC("syscall") __success
+SEC("syscall") __success __retval(0)
 int prog(void *ctx) {
     struct task_struct___mine *task = current_task();
     observed[0] = task->pid;
@@ -417,7 +417,7 @@ struct {
 const volatile int forty = 40;
 SEC("tc") __helper
 int target(void *ctx) { observed[1] = forty + 2; return 9; }
-SEC("tc") __success
+SEC("tc") __success __retval(0)
 int prog(void *ctx) { observed[0] = 1; tail_call(ctx, &jumps, 1); return 1; }
 "#;
     let Some(result) = run_here(source) else { return };
@@ -450,7 +450,7 @@ fn here_reduced_btf_is_accepted() {
 fn here_packets_are_given_and_taken() {
     let source = r#"
 struct xdp_md { u32 data; u32 data_end; };
-SEC("xdp") __success
+SEC("xdp") __success __retval(0)
 int prog(struct xdp_md *ctx) {
     u8 *data = (u8 *)(u64)ctx->data, *end = (u8 *)(u64)ctx->data_end;
     if (data + 100 > end)

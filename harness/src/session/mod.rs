@@ -1,0 +1,402 @@
+//! One (arch, kernel): boot, prepare, run the cases in order, replace a guest that was lost, judge, add up.
+//!
+//! This is where effects meet: images, guests and the loader are driven from here, and only here.
+
+mod boot;
+mod program;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::arch::Release;
+use crate::bpf::{Annotations, KernelTypes};
+use crate::btf::{Btf, Kind};
+use crate::doctor::needs;
+use crate::event::Event;
+use crate::guest::{Guest, files};
+use crate::interrupt;
+use crate::judge;
+use crate::model::{Cell, GuestInfo, ImageInfo, KernelResults, Observation, Outcome, Standing, Verdict};
+use crate::plan::{Case, CaseKind, PlannedKernel};
+use crate::probe::{self, Probe};
+use crate::run::Options;
+use crate::sys::SysError;
+
+use program::shorten;
+
+/// Guests that may be lost before the rest of a kernel's cases is given up: something is wrong with the machine then.
+const GUESTS_MAX: u32 = 20;
+
+/// Why the rest of the cases is missing when the user ended the run.
+const INTERRUPTED: &str = "interrupted; the remaining cases were not run";
+
+/// What all sessions of a run share.
+pub struct Shared<'a> {
+    /// Images.
+    pub store: &'a images::Store,
+    /// As given by the user.
+    pub options: &'a Options,
+    /// Version of each QEMU program.
+    pub qemu: &'a BTreeMap<PathBuf, String>,
+    /// Compiles what is not compiled yet.
+    pub compiler: &'a std::sync::Mutex<crate::objects::Compiler>,
+    /// Where what happens is told.
+    pub tell: &'a (dyn Fn(Event) + Send + Sync),
+    /// The user's state directory.
+    pub state: &'a Path,
+}
+
+/// Runs one entry of the plan. Always gives a result; one that could not be had says so.
+pub fn run(planned: &PlannedKernel, shared: &Shared<'_>) -> KernelResults {
+    let mut results = KernelResults {
+        arch: planned.arch.name.clone(),
+        kernel: planned.kernel.to_string(),
+        image: None,
+        guest: None,
+        cells: Vec::new(),
+        verdict: Verdict::Unknown,
+        reason: String::new(),
+        error: None,
+        unavailable: false,
+    };
+    let mut session = Session::new(planned, shared);
+    let ran = session.run(&mut results);
+    // What was seen until then counts, however it ended.
+    results.guest = (session.info.guests > 0).then(|| std::mem::take(&mut session.info));
+    (results.verdict, results.reason) = judge::verdict(&results.cells, planned.unfiltered);
+    if let Err(error) = ran {
+        if results.verdict != Verdict::Broken {
+            results.verdict = Verdict::Unknown;
+            results.reason = error.lines().next().unwrap_or_default().to_owned();
+        }
+        results.error = Some(error);
+    } else {
+        session.police_expectations(&mut results);
+    }
+    (shared.tell)(Event::KernelDone {
+        arch: results.arch.clone(),
+        kernel: results.kernel.clone(),
+        verdict: results.verdict,
+        reason: results.reason.clone(),
+        error: results.error.clone(),
+    });
+    results
+}
+
+/// The guest of the moment and what is known of its kernel.
+struct Running {
+    guest: Guest,
+    release: Release,
+    kernel: KernelTypes,
+    btf_bytes: usize,
+    log: files::KernelLog,
+    jit_default: Option<String>,
+    loaded_modules: Vec<String>,
+}
+
+struct Session<'a> {
+    planned: &'a PlannedKernel,
+    shared: &'a Shared<'a>,
+    program: PathBuf,
+    qemu_version: String,
+    image: Option<images::Image>,
+    vmlinux: Option<(String, Arc<Btf>, usize)>,
+    running: Option<Running>,
+    guests: u32,
+    info: GuestInfo,
+    /// Why kfunc calls cannot be made here at all, once that is known: the outcome of every case that needs one.
+    gate: Option<Outcome>,
+    /// A control is ending the guest: nobody need be told that it is lost.
+    ends_on_purpose: bool,
+}
+
+impl<'a> Session<'a> {
+    fn new(planned: &'a PlannedKernel, shared: &'a Shared<'a>) -> Self {
+        Self {
+            planned,
+            shared,
+            program: shared.options.qemu.clone().unwrap_or_else(|| PathBuf::from(&planned.arch.qemu.binary)),
+            qemu_version: String::new(),
+            image: None,
+            vmlinux: None,
+            running: None,
+            guests: 0,
+            info: GuestInfo::default(),
+            gate: None,
+            ends_on_purpose: false,
+        }
+    }
+
+    fn run(&mut self, results: &mut KernelResults) -> Result<(), String> {
+        self.qemu_version = self.shared.qemu.get(&self.program).cloned().unwrap_or_default();
+        let arch = &self.planned.arch;
+        let target = arch.target();
+        let tell = |event| self.tell_image(event);
+        let image = self.shared.store.resolve(&self.planned.kernel, &target, &tell).map_err(|error| {
+            results.unavailable = matches!(error, images::Error::NotInSuite { .. } | images::Error::NoKernel { .. });
+            needs::explain(&error)
+        })?;
+        results.image = Some(ImageInfo {
+            provider: image.provider.as_str().into(),
+            release: image.release.clone(),
+            key: image.key.clone(),
+            provenance: image.provenance.clone(),
+        });
+        self.image = Some(image);
+        self.boot()?;
+        self.run_cases(results)?;
+        self.sweep_log(results);
+        Ok(())
+    }
+
+    fn image(&self) -> Result<&images::Image, String> {
+        self.image.as_ref().ok_or_else(|| "no image was resolved".to_owned())
+    }
+
+    fn config(&self, symbol: &str) -> Option<bool> {
+        let image = self.image.as_ref().filter(|image| image.has_config())?;
+        Some(image.config(symbol).is_some_and(|value| value == "y" || value == "m"))
+    }
+
+    fn tell(&self, event: Event) {
+        (self.shared.tell)(event);
+    }
+
+    fn tell_image(&self, event: images::Event) {
+        let (arch, kernel) = (self.planned.arch.name.clone(), self.planned.kernel.to_string());
+        if let Some(event) = crate::event::of_image(arch, kernel, event) {
+            self.tell(event);
+        }
+    }
+
+    fn run_cases(&mut self, results: &mut KernelResults) -> Result<(), String> {
+        for case in &self.planned.cases {
+            if interrupt::asked().is_some() {
+                return Err(INTERRUPTED.into());
+            }
+            if self.running.is_none() {
+                if self.guests >= GUESTS_MAX {
+                    return Err(format!("{GUESTS_MAX} guests were lost; the remaining cases were not run"));
+                }
+                self.boot()?;
+            }
+            self.sweep_log(results);
+            if self.running.is_none() {
+                self.boot()?;
+            }
+            let start = Instant::now();
+            let (mut observation, mut outcome, mut standing) = self.run_case(case);
+            // Silence may be this machine's: only what repeats in a fresh guest is the kernel's.
+            if matches!((&outcome, &case.kind), (Outcome::Hang { .. }, CaseKind::Program { .. })) && self.boot().is_ok()
+            {
+                (observation, outcome, standing) = self.run_case(case);
+                if !matches!(outcome, Outcome::Hang { .. }) {
+                    observation.facts.insert("first_attempt".into(), "did not answer; not reproduced".into());
+                }
+            }
+            if interrupt::asked().is_some() {
+                // What this case came to says nothing of the kernel.
+                return Err(INTERRUPTED.into());
+            }
+            let cell = Cell {
+                suite: case.suite.into(),
+                case: case.name.clone(),
+                location: case.location.clone(),
+                kfuncs: case.kfuncs.clone(),
+                outcome,
+                standing,
+                observation,
+                duration_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            };
+            self.tell(Event::CellDone {
+                arch: results.arch.clone(),
+                kernel: results.kernel.clone(),
+                cell: Box::new(cell.clone()),
+            });
+            results.cells.push(cell);
+        }
+        Ok(())
+    }
+
+    fn run_case(&mut self, case: &Case) -> (Observation, Outcome, Standing) {
+        match &case.kind {
+            CaseKind::Probe(probe) => self.run_probe(*probe),
+            CaseKind::GuestControl(control) => self.run_guest_control(*control),
+            CaseKind::Program { source, object, program, annotations } => {
+                let release = self.running.as_ref().map_or(Release(0, 0), |running| running.release);
+                let word = self.planned.arch.word;
+                let (seen, outcome) = match self.not_here(annotations, &case.kfuncs) {
+                    Err(seen) => {
+                        let outcome = judge::judge(annotations, &seen, word);
+                        (*seen, outcome)
+                    }
+                    Ok(Some(outcome)) => (Observation::default(), outcome),
+                    Ok(None) => {
+                        let seen = match self.object(source, object) {
+                            Ok(object) => self.run_program(&object, program, annotations),
+                            Err(error) => Observation { infrastructure: Some(error), ..Observation::default() },
+                        };
+                        let outcome = judge::judge(annotations, &seen, word);
+                        (seen, outcome)
+                    }
+                };
+                if let (Some(reason), true) = (gate_reason(&outcome), seen == Observation::default()) {
+                    return (seen, outcome, Standing::NotApplicable { reason });
+                }
+                let known = self.planned.expectations.find(&self.planned.arch.name, release, &case.full_name());
+                let standing = judge::standing(annotations, &outcome, release, &|symbol| self.config(symbol), known);
+                (seen, outcome, standing)
+            }
+        }
+    }
+
+    /// Why a case is not run on this kernel at all.
+    fn not_here(&mut self, annotations: &Annotations, kfuncs: &[String]) -> Result<Option<Outcome>, Box<Observation>> {
+        let arch = &self.planned.arch.name;
+        if !annotations.arches.is_empty() && !annotations.arches.contains(arch) {
+            return Ok(Some(Outcome::NotRun { reason: format!("is for {}", annotations.arches.join(", ")) }));
+        }
+        if kfuncs.is_empty() {
+            return Ok(None);
+        }
+        if self.gate.is_none() {
+            self.find_gate()?;
+        }
+        if let Some(gate) = self.gate.clone().filter(|gate| *gate != Outcome::Pass) {
+            return Ok(Some(gate));
+        }
+        let Some(running) = self.running.as_ref() else { return Ok(None) };
+        let tagged = |btf: &Arc<Btf>| btf.find(Kind::DeclTag, "bpf_kfunc").is_some();
+        if annotations.implicit && !running.kernel.vmlinux.as_ref().is_some_and(tagged) {
+            // resolve_btfids finds the kfuncs whose implicit arguments it hides by these tags (tools/bpf/resolve_btfids).
+            let reason =
+                "the kernel's BTF has no bpf_kfunc tags (pahole before 1.27), so implicit arguments are not hidden";
+            return Ok(Some(Outcome::NotRun { reason: reason.into() }));
+        }
+        let Some(reason) = judge::out_of_range(annotations, running.release) else { return Ok(None) };
+        let absent = kfuncs.iter().find(|kfunc| running.kernel.func(kfunc).is_none());
+        Ok(Some(absent.map_or(Outcome::NotRun { reason }, |kfunc| Outcome::KfuncAbsent { kfunc: kfunc.clone() })))
+    }
+
+    /// Asks once whether kfunc calls can be made here; the gate is `Pass` when they can. A guest that is lost over the
+    /// question has answered it: the call was accepted. What happened is this case's then.
+    fn find_gate(&mut self) -> Result<(), Box<Observation>> {
+        let answer = self.ask(Probe::KfuncCall);
+        self.gate = Some(Outcome::Pass);
+        match answer {
+            Some(Ok(answer)) => {
+                if gate_reason(&answer.outcome).is_some() {
+                    self.gate = Some(answer.outcome);
+                }
+                Ok(())
+            }
+            Some(Err(error)) => {
+                let mut seen = Observation::default();
+                self.lost(error, &mut seen);
+                Err(Box::new(seen))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn ask(&mut self, probe: Probe) -> Option<Result<probe::Answer, SysError>> {
+        let trampoline = match self.trampoline() {
+            Ok(object) => object,
+            Err(error) => return Some(Err(SysError::Protocol(error))),
+        };
+        let config = |symbol: &str| {
+            let image = self.image.as_ref().filter(|image| image.has_config())?;
+            Some(image.config(symbol).is_some_and(|value| value == "y" || value == "m"))
+        };
+        let running = self.running.as_mut()?;
+        let context = probe::Context {
+            claims: &self.planned.arch.claims,
+            release: running.release,
+            kernel: &running.kernel,
+            btf_bytes: running.btf_bytes,
+            config: &config,
+            jit_default: running.jit_default.clone(),
+            trampoline: &trampoline,
+        };
+        Some(probe::ask(probe, &mut running.guest, &context))
+    }
+
+    fn run_probe(&mut self, probe: Probe) -> (Observation, Outcome, Standing) {
+        let answer = match self.ask(probe) {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) => {
+                let mut seen = Observation::default();
+                self.lost(error, &mut seen);
+                return self.judged_loss(seen);
+            }
+            None => {
+                let seen = Observation { infrastructure: Some("there is no guest".into()), ..Observation::default() };
+                return self.judged_loss(seen);
+            }
+        };
+        let probe::Answer { mut observation, mut outcome, mut standing } = answer;
+        shorten(&mut observation.verifier_log);
+        if self.read_log(&mut observation)
+            && let Some(line) = observation.facts.get(judge::FACT_SPLAT)
+        {
+            outcome = Outcome::Splat { line: line.clone() };
+            standing = Standing::Wrong;
+        }
+        if probe == Probe::KfuncCall {
+            self.gate = Some(match &outcome {
+                gate @ (Outcome::NoBtf { .. } | Outcome::Unsupported { .. } | Outcome::NoJit { .. }) => gate.clone(),
+                _ => Outcome::Pass,
+            });
+        }
+        (observation, outcome, standing)
+    }
+
+    /// For cases without annotations: what a lost guest or a harness error comes to.
+    fn judged_loss(&self, seen: Observation) -> (Observation, Outcome, Standing) {
+        let outcome = judge::without_expectation(&seen);
+        (seen, outcome, Standing::Wrong)
+    }
+
+    /// An expectation that no case of a complete run matches is stale: a cell of its own says so.
+    fn police_expectations(&self, results: &mut KernelResults) {
+        let Some(release) = results.guest.as_ref().and_then(|guest| guest.release.parse::<Release>().ok()) else {
+            return;
+        };
+        if !self.planned.complete {
+            return;
+        }
+        let stale: Vec<String> = self
+            .planned
+            .expectations
+            .applicable(&self.planned.arch.name, release)
+            .filter(|known| !results.cells.iter().any(|cell| crate::expectations::glob(&known.case, &cell.name())))
+            .map(|known| format!("{}:{}: no case matches `{}`", testcases::EXPECTATIONS_PATH, known.line, known.case))
+            .collect();
+        for error in stale {
+            let cell = Cell {
+                suite: "control".into(),
+                case: "expectations::stale".into(),
+                location: None,
+                kfuncs: Vec::new(),
+                outcome: Outcome::Infrastructure { error: error.clone() },
+                standing: Standing::Wrong,
+                observation: Observation { infrastructure: Some(error), ..Observation::default() },
+                duration_ms: 0,
+            };
+            results.cells.push(cell);
+        }
+    }
+}
+
+/// Why no case that calls kfuncs is run on this kernel, when this is how the kernel refuses them all.
+fn gate_reason(gate: &Outcome) -> Option<String> {
+    match gate {
+        Outcome::NoBtf { line } => Some(format!("no BTF: {line}")),
+        Outcome::Unsupported { line } => Some(format!("unsupported: {line}")),
+        Outcome::NoJit { line } => Some(format!("no JIT: {line}")),
+        _ => None,
+    }
+}
