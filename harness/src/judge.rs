@@ -46,6 +46,11 @@ pub fn without_expectation(seen: &Observation) -> Outcome {
     out_of_order(seen).unwrap_or_else(|| Outcome::Infrastructure { error: "nothing was observed".into() })
 }
 
+/// The outcome of something done to a guest on purpose. That nothing was noticed is a pass, which no control may come to.
+pub fn of_control(seen: &Observation) -> Outcome {
+    out_of_order(seen).unwrap_or(Outcome::Pass)
+}
+
 /// What leaves nothing to compare: the harness failed, the guest died, a kfunc is missing.
 fn out_of_order(seen: &Observation) -> Option<Outcome> {
     if let Some(error) = &seen.infrastructure {

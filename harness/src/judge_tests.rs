@@ -184,6 +184,13 @@ fn nothing_is_believed_beside_a_control_that_passed() {
 }
 
 #[test]
+fn a_control_that_nobody_noticed_has_passed() {
+    assert_eq!(of_control(&Observation::default()), Outcome::Pass);
+    let seen = Observation { guest_end: Some(GuestEnd::Silent { after_ms: 5 }), ..Observation::default() };
+    assert_eq!(of_control(&seen), Outcome::Hang { after_ms: 5 });
+}
+
+#[test]
 fn a_part_of_the_suite_is_called_one() {
     let mut cells = claims("yes");
     cells.push(cell("stock", "a", Outcome::Pass, Standing::Right, &[]));

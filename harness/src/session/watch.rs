@@ -107,10 +107,16 @@ impl Session<'_> {
                 guest.freeze();
                 files::uname(guest).map(drop)
             }
-            GuestControl::Panic => files::write(guest, "/proc/sysrq-trigger", "c").map(drop),
+            GuestControl::Panic => match files::write(guest, "/proc/sysrq-trigger", "c") {
+                Ok(Err(errno)) => {
+                    seen.infrastructure = Some(format!("the kernel takes no sysrq (errno {errno})"));
+                    Ok(())
+                }
+                other => other.map(drop),
+            },
         };
         match ended {
-            Ok(()) => seen.infrastructure = Some("the guest went on although it was ended on purpose".into()),
+            Ok(()) => {}
             Err(error) => self.lost(error, &mut seen),
         }
         self.ends_on_purpose = false;
@@ -120,7 +126,7 @@ impl Session<'_> {
                 | (GuestControl::Frozen, Some(GuestEnd::Silent { .. }))
                 | (GuestControl::Panic, Some(GuestEnd::Panic { .. }))
         );
-        let outcome = judge::without_expectation(&seen);
+        let outcome = judge::of_control(&seen);
         // A kernel that panics is at fault; a QEMU that was killed is not; one that is silent must not be waited for.
         let due = match control {
             GuestControl::Panic => "guest_lost",
@@ -146,7 +152,7 @@ impl Session<'_> {
         self.read_log(&mut seen);
         let outcome = match seen.facts.get(judge::FACT_SPLAT) {
             Some(line) => Outcome::Splat { line: line.clone() },
-            None => judge::without_expectation(&seen),
+            None => judge::of_control(&seen),
         };
         let standing = if kind(&outcome) == "splat" { Standing::Right } else { Standing::Wrong };
         (seen, outcome, standing)
