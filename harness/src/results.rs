@@ -148,7 +148,10 @@ pub fn check_writable(path: &Path) -> Result<(), Error> {
         doing: "write",
         path: path.to_owned(),
         // The temporary file's name says nothing to the user.
-        source: source.kind().into(),
+        source: match source.kind() {
+            kind @ std::io::ErrorKind::NotFound => std::io::Error::new(kind, "there is no such folder"),
+            kind => kind.into(),
+        },
     };
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match std::fs::metadata(&target) {
