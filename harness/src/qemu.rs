@@ -148,7 +148,7 @@ mod tests {
     fn line(arch: &str, channel: ChannelDevice, accelerator: Accelerator) -> String {
         let arches = crate::arch::load(&[]).unwrap();
         let arch = arches.iter().find(|a| a.name == arch).unwrap();
-        let append = vec!["nokaslr".to_owned()];
+        let append = vec!["more=1".to_owned()];
         let boot = Boot {
             kernel: Path::new("/images/my kernel"),
             initramfs: Path::new("/images/initramfs.cpio"),
@@ -167,7 +167,7 @@ mod tests {
              -nic none -display none -no-reboot -chardev stdio,id=console,signal=off -serial chardev:console \
              -chardev socket,id=channel,fd=100 -device virtio-serial-pci -device virtserialport,chardev=channel,name=kfunc \
              -kernel '/images/my kernel' -initrd /images/initramfs.cpio \
-             -append 'console=ttyS0 loglevel=5 panic=-1 oops=panic cryptomgr.notests slab_debug=F nokaslr'"
+             -append 'console=ttyS0 loglevel=5 panic=-1 oops=panic nokaslr cryptomgr.notests slab_debug=F more=1'"
         );
     }
 
@@ -178,7 +178,7 @@ mod tests {
             line.contains("-serial chardev:console -chardev socket,id=channel,fd=100 -serial chardev:channel"),
             "{line}"
         );
-        assert!(line.ends_with("nokaslr -- /dev/ttyS1'") && !line.contains("virtio"), "{line}");
+        assert!(line.ends_with("more=1 -- /dev/ttyS1'") && !line.contains("virtio"), "{line}");
     }
 
     #[test]
