@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use harness::arch::WordSize;
 use harness::bpf::{self, Annotations, Expect, KernelTypes, LoadError, LoadOptions, Object, ProgramInfo, RunOptions};
 use harness::btf::Btf;
 use harness::sys::Sys;
@@ -122,15 +123,15 @@ fn case(
                 for observe in &says.observes {
                     let ty = observe.ty;
                     match result.observed.get(observe.index as usize) {
-                        Some(&slot) if observe.holds(slot, harness::arch::WordSize::Bits64) => {
-                            notes.push(format!("[{}]={}", observe.index, ty.show(slot)))
+                        Some(&slot) if observe.holds(slot, WordSize::Bits64) => {
+                            notes.push(format!("[{}]={}", observe.index, ty.show(slot, WordSize::Bits64)))
                         }
                         Some(&slot) => wrong.push(format!(
                             "observed[{}] as {} is {} ({slot:#018x}), expected {}",
                             observe.index,
                             ty.name(),
-                            ty.show(slot),
-                            observe.expected()
+                            ty.show(slot, WordSize::Bits64),
+                            observe.expected(WordSize::Bits64)
                         )),
                         None => wrong.push(format!("the program does not write observed[{}]", observe.index)),
                     }

@@ -136,10 +136,11 @@ fn judge_run(expected: &Annotations, seen: &Observation, word: WordSize) -> Outc
         };
         // The kernel's memory never looks like this (kfunc_case.h, KFUNC_UNSET): the program did not get that far.
         if slot == UNSET {
-            return wrong(&what, observe.expected(), "nothing: the program did not store to it".into());
+            return wrong(&what, observe.expected(word), "nothing: the program did not store to it".into());
         }
         if !observe.holds(slot, word) {
-            return wrong(&what, observe.expected(), format!("{} (all 64 bits: {slot:#018x})", observe.ty.show(slot)));
+            let got = format!("{} (all 64 bits: {slot:#018x})", observe.ty.show(slot, word));
+            return wrong(&what, observe.expected(word), got);
         }
     }
     Outcome::Pass
@@ -186,7 +187,7 @@ pub fn standing(
     }
     match (known, outcome) {
         (Some(known), Outcome::Pass) => Standing::UnexpectedPass { reason: known.reason.clone() },
-        (Some(known), outcome) if kind(outcome) == known.outcome => {
+        (Some(known), outcome) if known.excuses(outcome) => {
             Standing::KnownFailure { reason: known.reason.clone(), link: known.link.clone() }
         }
         (_, Outcome::Pass) => Standing::Right,

@@ -19,9 +19,9 @@ __since("7.0") __config("MEMCG")
 __input(0, 0x7fffffff)
 __success __retval(0)
 __observe(0, ptr, VALID)
-__observe(1, u64, -1)
-__observe(2, u64, -1)
-__observe(3, u64, -1)
+__observe(1, ulong, -1)
+__observe(2, ulong, -1)
+__observe(3, ulong, -1)
 int out_of_range(void *ctx)
 {
 	struct mem_cgroup *root = bpf_get_root_mem_cgroup();

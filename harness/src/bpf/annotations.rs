@@ -38,6 +38,8 @@ pub enum ObserveType {
     U32,
     S64,
     U64,
+    Long,
+    Ulong,
     Ptr,
 }
 
@@ -415,14 +417,14 @@ fn observe(text: &str) -> Result<Observe, String> {
             value @ (0 | 1) => ObserveValue::Number(value as u64),
             _ => return Err("a bool is 0, 1, false or true".into()),
         },
-        (ty, text) => ObserveValue::Number(bits(text, ty.bits())?),
+        (ty, text) => ObserveValue::Number(bits(text, ty.bits(WordSize::Bits32))?),
     };
     Ok(Observe { index, ty, value })
 }
 
 impl ObserveType {
     /// Every type.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::S8,
         Self::U8,
         Self::Bool,
@@ -433,6 +435,8 @@ impl ObserveType {
         Self::U32,
         Self::S64,
         Self::U64,
+        Self::Long,
+        Self::Ulong,
         Self::Ptr,
     ];
 
@@ -449,6 +453,8 @@ impl ObserveType {
             Self::U32 => "u32",
             Self::S64 => "s64",
             Self::U64 => "u64",
+            Self::Long => "long",
+            Self::Ulong => "ulong",
             Self::Ptr => "ptr",
         }
     }
@@ -457,32 +463,35 @@ impl ObserveType {
         Self::ALL.into_iter().find(|ty| ty.name() == name)
     }
 
-    /// How many bits of the slot are the value; those above are information only.
-    pub fn bits(self) -> u32 {
+    /// How many bits of the slot are the value on a kernel with words of this size; those above are information only.
+    pub fn bits(self, word: WordSize) -> u32 {
         match self {
             // A _Bool has 8 bits, of which the callee defines all (facts.md 3.3: `al`).
             Self::S8 | Self::U8 | Self::Bool | Self::Char => 8,
             Self::S16 | Self::U16 => 16,
             Self::S32 | Self::U32 => 32,
-            Self::S64 | Self::U64 | Self::Ptr => 64,
+            Self::Long | Self::Ulong if word == WordSize::Bits32 => 32,
+            // A pointer is compared whole everywhere: the program takes all 64 bits for it.
+            Self::S64 | Self::U64 | Self::Long | Self::Ulong | Self::Ptr => 64,
         }
     }
 
     /// The bits of a slot that count.
-    pub fn mask(self, slot: u64) -> u64 {
-        slot & (u64::MAX >> (64 - self.bits()))
+    pub fn mask(self, slot: u64, word: WordSize) -> u64 {
+        slot & (u64::MAX >> (64 - self.bits(word)))
     }
 
     /// The value in a slot, as C prints it. The kernel's `char` is unsigned (`-funsigned-char`).
-    pub fn show(self, slot: u64) -> String {
-        let low = self.mask(slot);
+    pub fn show(self, slot: u64, word: WordSize) -> String {
+        let low = self.mask(slot, word);
         match self {
             Self::S8 => (low as i8).to_string(),
             Self::S16 => (low as i16).to_string(),
             Self::S32 => (low as i32).to_string(),
-            Self::S64 => (low as i64).to_string(),
+            Self::Long if word == WordSize::Bits32 => (low as i32).to_string(),
+            Self::S64 | Self::Long => (low as i64).to_string(),
             Self::Ptr => format!("{low:#x}"),
-            Self::U32 | Self::U64 if low > 0xffff => format!("{low} ({low:#x})"),
+            Self::U32 | Self::U64 | Self::Ulong if low > 0xffff => format!("{low} ({low:#x})"),
             _ => low.to_string(),
         }
     }
@@ -492,9 +501,9 @@ impl Observe {
     /// Whether a slot holds what is expected. `word` is the size of a pointer on the kernel under test.
     pub fn holds(&self, slot: u64, word: WordSize) -> bool {
         match self.value {
-            ObserveValue::Number(value) => self.ty.mask(value) == self.ty.mask(slot),
+            ObserveValue::Number(value) => self.ty.mask(value, word) == self.ty.mask(slot, word),
             ObserveValue::Null => slot == 0,
-            ObserveValue::Nonzero => self.ty.mask(slot) != 0 && slot != UNSET,
+            ObserveValue::Nonzero => self.ty.mask(slot, word) != 0 && slot != UNSET,
             // A pointer that lost its upper half is none; a kernel of 64 bits has no object below 4 GiB.
             ObserveValue::Valid => {
                 let least = if word == WordSize::Bits64 { u64::from(u32::MAX) } else { 0 };
@@ -504,9 +513,9 @@ impl Observe {
     }
 
     /// What is expected, as C prints it.
-    pub fn expected(&self) -> String {
+    pub fn expected(&self, word: WordSize) -> String {
         match self.value {
-            ObserveValue::Number(value) => self.ty.show(value),
+            ObserveValue::Number(value) => self.ty.show(value, word),
             ObserveValue::Null => "NULL".into(),
             ObserveValue::Valid => "a valid pointer".into(),
             ObserveValue::Nonzero => "not 0".into(),

@@ -116,8 +116,29 @@ fn numbers_have_the_bits_c_gives_them() {
 
 #[test]
 fn values_are_shown_as_c_shows_them() {
-    assert_eq!(ObserveType::S8.show(0x1ff), "-1");
-    assert_eq!(ObserveType::Char.show(0x1ff), "255");
-    assert_eq!(ObserveType::S32.show(0xffff_ffff), "-1");
-    assert_eq!(ObserveType::U32.show(0x8000_0000), "2147483648 (0x80000000)");
+    let show = |ty: ObserveType, slot| ty.show(slot, WordSize::Bits64);
+    assert_eq!(show(ObserveType::S8, 0x1ff), "-1");
+    assert_eq!(show(ObserveType::Char, 0x1ff), "255");
+    assert_eq!(show(ObserveType::S32, 0xffff_ffff), "-1");
+    assert_eq!(show(ObserveType::U32, 0x8000_0000), "2147483648 (0x80000000)");
+    assert_eq!(show(ObserveType::Long, 0xffff_ffff), "4294967295");
+    assert_eq!(ObserveType::Long.show(0xffff_ffff, WordSize::Bits32), "-1");
+}
+
+#[test]
+fn a_long_has_the_bits_of_the_kernels_word() {
+    let got = parse(&[
+        "comment:0:test_expect_success",
+        "comment:1:kfunc_observe=0:ulong:-1",
+        "comment:2:kfunc_observe=1:long:1",
+    ]);
+    let [ulong, long] = got.unwrap().observes.try_into().unwrap();
+    assert!(ulong.holds(u64::MAX, WordSize::Bits64) && !ulong.holds(0xffff_ffff, WordSize::Bits64));
+    assert!(ulong.holds(0xdead_beef_ffff_ffff, WordSize::Bits32) && !ulong.holds(0x7fff_ffff, WordSize::Bits32));
+    assert!(
+        long.holds(0xdead_beef_0000_0001, WordSize::Bits32) && !long.holds(0xdead_beef_0000_0001, WordSize::Bits64)
+    );
+    // What fits no 32 bits would mean something else where a long has no more.
+    let wide = refused(&["comment:0:test_expect_success", "comment:1:kfunc_observe=0:long:0x100000000"]);
+    assert!(wide.contains("does not fit 32 bits"), "{wide}");
 }
