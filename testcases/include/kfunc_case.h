@@ -106,8 +106,9 @@ typedef unsigned long size_t;
 #define __module(name) KFUNC_TAG("kfunc_module=" name)
 /* input[index] before the run: decimal, hexadecimal or a character; may be negative. The verifier cannot know it. */
 #define __input(index, value) KFUNC_TAG("kfunc_input=" #index ":" #value)
-/* After the run: (type)observed[index] == (type)value. Types: s8 u8 bool char s16 u16 s32 u32 s64 u64; `ptr` with
- * value NULL or VALID (not NULL, all 64 bits matter); u32 and u64 also with NONZERO, for clocks and counts. */
+/* After the run: (type)observed[index] == (type)value. Types: s8 u8 bool char s16 u16 s32 u32 s64 u64; long ulong,
+ * with as many bits as the kernel's; `ptr` with value NULL or VALID (not NULL, all 64 bits matter); u32 and u64 also
+ * with NONZERO, for clocks and counts. */
 #define __observe(index, type, value) KFUNC_TAG("kfunc_observe=" #index ":" #type ":" #value)
 /* Another program of this file that is attached while this one runs (raw_tp or fentry). */
 #define __attach(program) KFUNC_TAG("kfunc_attach=" #program)
@@ -130,6 +131,11 @@ typedef unsigned long size_t;
  * them by the names of their sections, and starts them as the object says. */
 volatile __u64 input[8] SEC(".data.input") = { 0 };
 volatile __u64 observed[16] SEC(".data.observed") = { [0 ... 15] = KFUNC_UNSET };
+
+/* Fill r0 before a call whose result is looked at whole (a pointer, above all): one that is delivered only in part shows,
+ * and shows the same every time. The other pattern is for a second result that is compared with the first. */
+#define POISON_R0 asm volatile("r0 = 0xdddddddddddddddd ll" ::: "r0")
+#define POISON_R0_OTHERWISE asm volatile("r0 = 0xbbbbbbbbbbbbbbbb ll" ::: "r0")
 
 /* A value whose upper halves are not what its type says: the low 32 bits of v, garbage above. */
 #define DIRTY32(v) (0xdeadbeef00000000ULL | (__u32)(v))

@@ -46,8 +46,10 @@ __success __retval(0)
 __observe(0, ptr, NULL)
 int from_id_null(void *ctx)
 {
-	struct cgroup *cgrp = bpf_cgroup_from_id(input[0]);
+	struct cgroup *cgrp;
 
+	POISON_R0;
+	cgrp = bpf_cgroup_from_id(input[0]);
 	observed[0] = (u64)cgrp;
 	if (cgrp)
 		bpf_cgroup_release(cgrp);
@@ -64,19 +66,24 @@ __observe(1, ptr, NULL)
 __observe(2, ptr, NULL)
 int ancestor(void *ctx)
 {
-	struct cgroup *root = bpf_cgroup_from_id(1), *cgrp;
+	struct cgroup *root, *cgrp;
 
+	POISON_R0;
+	root = bpf_cgroup_from_id(1);
 	if (!root)
 		return -1;
+	POISON_R0_OTHERWISE;
 	cgrp = bpf_cgroup_ancestor(root, input[0]);
 	if (cgrp) {
 		observed[0] = (u64)cgrp - (u64)root;
 		bpf_cgroup_release(cgrp);
 	}
+	POISON_R0;
 	cgrp = bpf_cgroup_ancestor(root, input[1]);
 	observed[1] = (u64)cgrp;
 	if (cgrp)
 		bpf_cgroup_release(cgrp);
+	POISON_R0;
 	cgrp = bpf_cgroup_ancestor(root, input[2]);
 	observed[2] = (u64)cgrp;
 	if (cgrp)
@@ -92,10 +99,13 @@ __success __retval(0)
 __observe(0, u64, 0)
 int acquire(void *ctx)
 {
-	struct cgroup *root = bpf_cgroup_from_id(1), *second;
+	struct cgroup *root, *second;
 
+	POISON_R0;
+	root = bpf_cgroup_from_id(1);
 	if (!root)
 		return -1;
+	POISON_R0_OTHERWISE;
 	second = bpf_cgroup_acquire(root);
 	if (second) {
 		observed[0] = (u64)second - (u64)root;
@@ -109,7 +119,7 @@ SEC("syscall")
 __description("long(ptr, ptr): every task is under the root")
 __since("6.10") __config("CGROUPS")
 __success __retval(0)
-__observe(0, s64, 1)
+__observe(0, long, 1)
 int task_under(void *ctx)
 {
 	struct cgroup *root = bpf_cgroup_from_id(1);

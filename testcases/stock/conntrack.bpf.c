@@ -54,7 +54,9 @@ static u32 (*bpf_get_prandom_u32)(void) = (void *)7;
 	({                                                                                                             \
 		struct bpf_sock_tuple tuple = TUPLE(0x1111);                                                           \
 		struct bpf_ct_opts opts = { .netns_id = netns, .l4proto = protocol };                                  \
-		struct nf_conn *ct = lookup(ctx, &tuple, tuple_size, &opts, 12);                                       \
+		struct nf_conn *ct;                                                                                    \
+		POISON_R0;                                                                                             \
+		ct = lookup(ctx, &tuple, tuple_size, &opts, 12);                                                       \
 		observed[0] = (u64)ct;                                                                                 \
 		observed[1] = opts.error;                                                                              \
 		if (ct)                                                                                                \

@@ -249,7 +249,7 @@ int u32_third(void *ctx)
 
 	bpf_rcu_read_lock();
 	observed[0] = bpf_iter_task_new(&it, NULL, input[0]);
-	while (bpf_iter_task_next(&it))
+	while (({ POISON_R0; bpf_iter_task_next(&it); }))
 		found++;
 	bpf_iter_task_destroy(&it);
 	bpf_rcu_read_unlock();

@@ -40,6 +40,9 @@ extern void bpf_rcu_read_unlock(void) __ksym;
 
 static u64 (*bpf_get_current_pid_tgid)(void) = (void *)14;
 
+/* The end is NULL in all 64 bits of the result. */
+#define NEXT(iterator, it) ({ POISON_R0; bpf_iter_##iterator##_next(it); })
+
 /* Walks `nr` words: the number of bits, their sum, and the last one. */
 static __always_inline void walk_bits(const u64 *words, u64 nr)
 {
@@ -48,7 +51,7 @@ static __always_inline void walk_bits(const u64 *words, u64 nr)
 	int *bit;
 
 	observed[0] = bpf_iter_bits_new(&it, words, nr);
-	while ((bit = bpf_iter_bits_next(&it))) {
+	while ((bit = NEXT(bits, &it))) {
 		count++;
 		sum += *bit;
 		last = *bit;
@@ -156,7 +159,7 @@ int processes(void *ctx)
 
 	bpf_rcu_read_lock();
 	observed[0] = bpf_iter_task_new(&it, NULL, input[0]);
-	while ((task = bpf_iter_task_next(&it)))
+	while ((task = NEXT(task, &it)))
 		found += (u32)task->pid == self;
 	bpf_iter_task_destroy(&it);
 	bpf_rcu_read_unlock();
@@ -178,7 +181,7 @@ int processes_refused(void *ctx)
 
 	bpf_rcu_read_lock();
 	observed[0] = bpf_iter_task_new(&it, NULL, input[0]);
-	while (bpf_iter_task_next(&it))
+	while (NEXT(task, &it))
 		found++;
 	bpf_iter_task_destroy(&it);
 	bpf_rcu_read_unlock();
@@ -196,16 +199,18 @@ __observe(1, u64, 1)
 __observe(2, u64, 0)
 int cgroups(void *ctx)
 {
-	struct cgroup *root = bpf_cgroup_from_id(1);
+	struct cgroup *root;
 	struct cgroup_subsys_state *css;
 	struct bpf_iter_css it;
 	u64 count = 0, distance = 1;
 
+	POISON_R0_OTHERWISE;
+	root = bpf_cgroup_from_id(1);
 	if (!root)
 		return -1;
 	bpf_rcu_read_lock();
 	observed[0] = bpf_iter_css_new(&it, &root->self, input[0]);
-	while ((css = bpf_iter_css_next(&it))) {
+	while ((css = NEXT(css, &it))) {
 		count++;
 		distance = (u64)css - (u64)&root->self;
 	}

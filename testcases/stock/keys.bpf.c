@@ -18,8 +18,10 @@ extern void bpf_key_put(struct bpf_key *key) __ksym;
 
 static __always_inline void user_key(u32 slot, u64 serial, u64 flags)
 {
-	struct bpf_key *key = bpf_lookup_user_key(serial, flags);
+	struct bpf_key *key;
 
+	POISON_R0;
+	key = bpf_lookup_user_key(serial, flags);
 	observed[slot] = (u64)key;
 	if (key)
 		bpf_key_put(key);
@@ -27,8 +29,10 @@ static __always_inline void user_key(u32 slot, u64 serial, u64 flags)
 
 static __always_inline void system_key(u32 slot, u64 id)
 {
-	struct bpf_key *key = bpf_lookup_system_key(id);
+	struct bpf_key *key;
 
+	POISON_R0;
+	key = bpf_lookup_system_key(id);
 	observed[slot] = (u64)key;
 	if (key)
 		bpf_key_put(key);

@@ -90,7 +90,7 @@ int written_by_callee(void *ctx)
 	frame.below = input[0];
 	frame.above = __builtin_bswap64(input[0]);
 	observed[2] = bpf_iter_bits_new(&frame.it, &word, 1);
-	while ((bit = bpf_iter_bits_next(&frame.it)))
+	while (({ POISON_R0; bit = bpf_iter_bits_next(&frame.it); }))
 		observed[3] = *bit;
 	bpf_iter_bits_destroy(&frame.it);
 	observed[0] = frame.below;

@@ -69,6 +69,7 @@ int crypto_refused(void *ctx)
 	struct bpf_crypto_ctx *crypto;
 	int err = 12345;
 
+	POISON_R0;
 	crypto = bpf_crypto_ctx_create(&params, sizeof(params), &err);
 	observed[0] = (u64)crypto;
 	observed[1] = err;
@@ -90,6 +91,7 @@ int xfrm_state(struct xdp_md *ctx)
 	struct bpf_xfrm_state_opts opts = { .netns_id = -2, .family = 2 /* AF_INET */, .proto = 50 /* ESP */ };
 	struct xfrm_state *x;
 
+	POISON_R0;
 	x = bpf_xdp_get_xfrm_state(ctx, &opts, sizeof(opts));
 	observed[0] = (u64)x;
 	observed[1] = opts.error;
@@ -97,6 +99,7 @@ int xfrm_state(struct xdp_md *ctx)
 		bpf_xdp_xfrm_state_release(x);
 	opts.netns_id = -1;
 	opts.spi = 0x12345678;
+	POISON_R0;
 	x = bpf_xdp_get_xfrm_state(ctx, &opts, sizeof(opts));
 	observed[2] = (u64)x;
 	observed[3] = opts.error;

@@ -36,8 +36,6 @@ static long (*bpf_map_update_elem)(void *map, const void *key, const void *value
 static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
 static long (*bpf_dynptr_from_mem)(void *data, u32 size, u64 flags, struct bpf_dynptr *ptr) = (void *)197;
 
-#define POISON_R0 asm volatile("r0 = 0xdddddddddddddddd ll" ::: "r0")
-
 static u8 memory[0x40];
 
 struct {
@@ -183,7 +181,7 @@ SEC("syscall")
 __description("long: 1")
 __since("6.10") __config("CGROUPS")
 __success __retval(0)
-__observe(0, s64, 1)
+__observe(0, long, 1)
 int long_integer(void *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();

@@ -50,10 +50,12 @@ int from_pid_null(void *ctx)
 {
 	struct task_struct *p;
 
+	POISON_R0;
 	p = bpf_task_from_pid(input[0]);
 	observed[0] = (u64)p;
 	if (p)
 		bpf_task_release(p);
+	POISON_R0;
 	p = bpf_task_from_pid(input[1]);
 	observed[1] = (u64)p;
 	if (p)
