@@ -164,6 +164,9 @@ pub struct Claims {
     pub stack_args: Since,
     /// `arch_prepare_bpf_trampoline()`, attachable to a kernel function.
     pub trampoline: Since,
+    /// Calls between the functions of a program (bpf-to-bpf), callbacks included. Where there are none, no case with more
+    /// than one function applies.
+    pub subprograms: Since,
 }
 
 /// Since which release something is so.

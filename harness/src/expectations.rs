@@ -1,6 +1,6 @@
 //! Known failures as data: `testcases/expectations.toml`.
 //!
-//! An entry excuses one failing outcome of a case on some kernels, with reason and link. It is policed: a case that
+//! An entry excuses a failing outcome of a case on some kernels, with reason and link. It is policed: a case that
 //! passes although an entry says it fails is an unexpected pass, and an entry that matches no case of a complete run is
 //! stale; both fail the run. Matching is pure.
 
@@ -24,8 +24,8 @@ pub struct Known {
     pub kernels: Range,
     /// Case by full name (`stock::strings::strchr`), `*` standing for any text.
     pub case: String,
-    /// The outcome's kind, as in [`kind`].
-    pub outcome: String,
+    /// The kinds of outcome it excuses, as in [`kind`]: one, or several where what happens is not determined.
+    pub outcomes: Vec<String>,
     /// Why.
     pub reason: String,
     /// Where to read more.
@@ -56,10 +56,27 @@ struct File {
 struct Entry {
     arch: String,
     kernels: String,
-    case: String,
-    outcome: String,
+    case: OneOrMore,
+    outcome: OneOrMore,
     reason: String,
     link: String,
+}
+
+/// One text, or a list: `"hang"` or `["hang", "guest_lost"]`.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text],
+            Self::More(texts) => texts,
+        }
+    }
 }
 
 /// Names of outcomes, as in results and in `outcome = "…"`.
@@ -77,6 +94,10 @@ pub const KINDS: [&str; 12] = [
     "infrastructure",
     "not_run",
 ];
+
+/// Outcomes that an entry may excuse: what a kernel does. Not what happened to this machine, and not what was never asked.
+pub const EXCUSABLE: [&str; 7] =
+    ["wrong_value", "rejected", "unsupported", "kfunc_absent", "splat", "hang", "guest_lost"];
 
 /// The name of an outcome's kind.
 pub fn kind(outcome: &Outcome) -> &'static str {
@@ -96,6 +117,13 @@ pub fn kind(outcome: &Outcome) -> &'static str {
     }
 }
 
+impl Known {
+    /// Whether it excuses this outcome.
+    pub fn excuses(&self, outcome: &Outcome) -> bool {
+        self.outcomes.iter().any(|name| name == kind(outcome))
+    }
+}
+
 impl Expectations {
     /// Reads the file. `arches` are the known arches: an entry for another one is an error.
     ///
@@ -112,21 +140,31 @@ impl Expectations {
             if entry.arch != "*" && !arches.contains(&entry.arch) {
                 return Err(fail(format!("unknown arch `{}`; known are {}", entry.arch, arches.join(", "))));
             }
-            if entry.outcome == "pass" || !KINDS.contains(&entry.outcome.as_str()) {
-                return Err(fail(format!(
-                    "no failing outcome is called `{}`; there are {}",
-                    entry.outcome,
-                    KINDS[1..].join(", ")
-                )));
+            let (outcomes, cases) = (entry.outcome.into_vec(), entry.case.into_vec());
+            if outcomes.is_empty() {
+                return Err(fail("`outcome` is empty".into()));
             }
-            for (key, value) in [("reason", &entry.reason), ("link", &entry.link), ("case", &entry.case)] {
+            if cases.is_empty() || cases.iter().any(|case| case.trim().is_empty()) {
+                return Err(fail("`case` is empty".into()));
+            }
+            for (index, name) in outcomes.iter().enumerate() {
+                if !EXCUSABLE.contains(&name.as_str()) {
+                    let there_are = EXCUSABLE.join(", ");
+                    return Err(fail(format!("no failing outcome is called `{name}`; there are {there_are}")));
+                }
+                if outcomes[..index].contains(name) {
+                    return Err(fail(format!("`outcome` names `{name}` twice")));
+                }
+            }
+            for (key, value) in [("reason", &entry.reason), ("link", &entry.link)] {
                 if value.trim().is_empty() {
                     return Err(fail(format!("`{key}` is empty")));
                 }
             }
             let kernels = entry.kernels.parse().map_err(fail)?;
-            let Entry { arch, case, outcome, reason, link, .. } = entry;
-            entries.push(Known { arch, kernels, case, outcome, reason, link, line });
+            let Entry { arch, reason, link, .. } = entry;
+            let rest = Known { arch, kernels, case: String::new(), outcomes, reason, link, line };
+            entries.extend(cases.into_iter().map(|case| Known { case, ..rest.clone() }));
         }
         Ok(Self { entries })
     }
@@ -242,12 +280,45 @@ link = "commit 443574b03387"
     }
 
     #[test]
+    fn a_list_of_cases_is_an_entry_for_each() {
+        let known = parse(&ENTRY.replace("\"stock::dirty::*\"", "[\"stock::a::*\", \"stock::b::c\"]")).unwrap();
+        // Each is policed on its own: one that matches nothing is stale.
+        assert_eq!(known.applicable("riscv64", Release(6, 8)).count(), 2);
+        assert!(known.find("riscv64", Release(6, 8), "stock::b::c").is_some());
+        assert!(known.find("riscv64", Release(6, 8), "stock::b::d").is_none());
+    }
+
+    #[test]
+    fn an_entry_excuses_what_it_names_and_nothing_else() {
+        let hang = Outcome::Hang { after_ms: 1 };
+        let lost = Outcome::GuestLost { how: "panic".into() };
+        let ours = Outcome::Infrastructure { error: "QEMU was killed".into() };
+        let first = |known: &Expectations| known.applicable("riscv64", Release(6, 8)).next().unwrap().clone();
+        let several = first(&parse(&ENTRY.replace("\"wrong_value\"", "[\"hang\", \"guest_lost\"]")).unwrap());
+        assert!(several.excuses(&hang) && several.excuses(&lost));
+        assert!(!several.excuses(&ours) && !several.excuses(&Outcome::Pass));
+        let one = first(&parse(ENTRY).unwrap());
+        assert!(!one.excuses(&hang));
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         let what = |text: &str| parse(text).unwrap_err().to_string();
         assert!(
             what(&ENTRY.replace("riscv64", "riscv46")).starts_with("expectations.toml: line 2: unknown arch `riscv46`")
         );
         assert!(what(&ENTRY.replace("wrong_value", "wrong")).contains("no failing outcome is called `wrong`"));
+        for never in ["pass", "infrastructure", "not_run", "no_btf", "no_jit"] {
+            let error = what(&ENTRY.replace("wrong_value", never));
+            assert!(error.contains(&format!("line 2: no failing outcome is called `{never}`")), "{error}");
+        }
+        let listed = |list: &str| what(&ENTRY.replace("\"wrong_value\"", list));
+        assert!(listed("[]").contains("`outcome` is empty"));
+        assert!(listed("[\"hang\", \"infrastructure\"]").contains("no failing outcome is called `infrastructure`"));
+        assert!(listed("[\"hang\", \"hang\"]").contains("names `hang` twice"));
+        assert!(listed("7").contains("expected a text or a list of texts"), "{}", listed("7"));
+        let cases = |list: &str| what(&ENTRY.replace("\"stock::dirty::*\"", list));
+        assert!(cases("[]").contains("`case` is empty") && cases("[\"a\", \" \"]").contains("`case` is empty"));
         assert!(what(&ENTRY.replace("<6.9", "6.9")).contains("found `6.9`"));
         assert!(what(&ENTRY.replace("reason", "raeson")).contains("unknown field `raeson`"));
         assert!(what(&ENTRY.replace("narrow arguments are not extended", "")).contains("`reason` is empty"));

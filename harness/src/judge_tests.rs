@@ -126,7 +126,7 @@ fn known_failures_are_policed() {
         arch: "*".into(),
         kernels: "*".parse().unwrap(),
         case: "*".into(),
-        outcome: "splat".into(),
+        outcomes: vec!["splat".into()],
         reason: "r".into(),
         link: "l".into(),
         line: 1,

@@ -344,6 +344,8 @@ pub mod probe {
     pub const NON_GPL: &str = "non_gpl";
     /// A BTF id that is no function is refused.
     pub const UNKNOWN_ID: &str = "unknown_btf_id";
+    /// A call from one function of a program to another. Fact `subprograms`: `yes` or `no`.
+    pub const SUBPROGRAMS: &str = "subprograms";
     /// A call with more than five arguments. Fact `stack_args`: `yes`, `no`, `not observable`.
     pub const STACK_ARGS: &str = "stack_args";
 }

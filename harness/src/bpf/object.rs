@@ -148,6 +148,15 @@ impl Object {
         self.tags.get(function).map_or(&[], Vec::as_slice)
     }
 
+    /// How many functions a program is made of: itself, and those that it calls or hands to the kernel as callbacks.
+    ///
+    /// # Errors
+    /// When there is no such program, or it refers into the middle of a function.
+    pub fn functions_of(&self, program: &str) -> Result<usize, String> {
+        let entry = self.program(program).ok_or_else(|| format!("there is no program {program}"))?;
+        self.closure(entry).map(|functions| functions.len()).map_err(|e| e.to_string())
+    }
+
     /// The index of a program.
     pub(crate) fn program(&self, name: &str) -> Option<usize> {
         self.functions.iter().position(|f| f.name == name && f.spec.is_some())

@@ -5,6 +5,7 @@
 //! the trampoline has a C program (`testcases/probe`).
 
 mod stack_args;
+mod subprograms;
 
 use std::sync::Arc;
 
@@ -27,12 +28,13 @@ pub enum Probe {
     JitOff,
     NonGpl,
     UnknownId,
+    Subprograms,
     StackArgs,
 }
 
 impl Probe {
     /// All, in running order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Jit,
         Self::Btf,
         Self::KfuncCall,
@@ -40,6 +42,7 @@ impl Probe {
         Self::JitOff,
         Self::NonGpl,
         Self::UnknownId,
+        Self::Subprograms,
         Self::StackArgs,
     ];
 
@@ -53,6 +56,7 @@ impl Probe {
             Self::JitOff => probe::JIT_OFF,
             Self::NonGpl => probe::NON_GPL,
             Self::UnknownId => probe::UNKNOWN_ID,
+            Self::Subprograms => probe::SUBPROGRAMS,
             Self::StackArgs => probe::STACK_ARGS,
         }
     }
@@ -67,6 +71,7 @@ impl Probe {
             Self::JitOff => "with the JIT off a kfunc call is refused, in the verifier's words",
             Self::NonGpl => "a program that is not GPL compatible may not call kfuncs",
             Self::UnknownId => "a call to a BTF id that is no function is refused",
+            Self::Subprograms => "a program's function can call another one, which calls a kfunc",
             Self::StackArgs => "a function with more than five arguments can be called",
         }
     }
@@ -141,6 +146,7 @@ pub fn ask(probe: Probe, sys: &mut dyn Sys, context: &Context<'_>) -> Result<Ans
         Probe::JitOff => jit_off(sys, context),
         Probe::NonGpl => refused_call(sys, context, Refusal::NonGpl),
         Probe::UnknownId => refused_call(sys, context, Refusal::UnknownId),
+        Probe::Subprograms => subprograms::ask(sys, context),
         Probe::StackArgs => stack_args::ask(sys, context),
     }
 }
@@ -246,8 +252,8 @@ fn try_call(sys: &mut dyn Sys, context: &Context<'_>, seen: &mut Observation) ->
                 seen.load_errno = Some(0);
                 seen.verifier_log.clear();
                 fact(seen, "kfunc", kfunc);
-                let result = test_run(sys, &program, fd)?;
-                seen.run_errno = Some(i32::try_from(-result.min(0)).unwrap_or(i32::MAX));
+                let (errno, _) = test_run(sys, &program, fd)?;
+                seen.run_errno = Some(errno);
                 files::close(sys, u64::from(fd.cast_unsigned()))?;
                 return Ok(());
             }
@@ -263,9 +269,9 @@ fn try_call(sys: &mut dyn Sys, context: &Context<'_>, seen: &mut Observation) ->
     Ok(())
 }
 
-/// Runs a hand-written program once.
-fn test_run(sys: &mut dyn Sys, program: &RawProgram, fd: i32) -> Result<i64, SysError> {
-    /// `BPF_PROG_TEST_RUN`; `test` in `union bpf_attr` ends at 80 bytes.
+/// Runs a hand-written program once: errno (positive) and what it returned.
+fn test_run(sys: &mut dyn Sys, program: &RawProgram, fd: i32) -> Result<(i32, u32), SysError> {
+    /// `BPF_PROG_TEST_RUN`; `test` in `union bpf_attr` ends at 80 bytes, and its second word is `retval`.
     const TEST_RUN: u64 = 10;
     let target = sys.target().clone();
     let mut batch = Batch::new(&target);
@@ -276,8 +282,12 @@ fn test_run(sys: &mut dyn Sys, program: &RawProgram, fd: i32) -> Result<i64, Sys
         let data = batch.bytes(packet);
         attr = attr.u32(8, len).u64(16, data);
     }
-    attr.call(&mut batch, target.syscalls.bpf, TEST_RUN);
-    one_call(&sys.submit(&batch)?)
+    let at = attr.call(&mut batch, target.syscalls.bpf, TEST_RUN);
+    batch.peek(at + 4, 4);
+    let replies = sys.submit(&batch)?;
+    let result = one_call(&replies)?;
+    let retval = replies.peeks.first().and_then(|bytes| crate::btf::at_u32(target.endian, bytes, 0)).unwrap_or(0);
+    Ok((i32::try_from(-result.min(0)).unwrap_or(i32::MAX), retval))
 }
 
 fn kfunc_call(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError> {

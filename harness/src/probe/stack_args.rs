@@ -1,6 +1,6 @@
 //! Whether a function with more than five arguments can be called: a program and its BTF, written by hand.
 
-use super::{Answer, Context, fact, judge_infrastructure};
+use super::{Answer, Context, fact, judge_infrastructure, test_run};
 use crate::arch::{Endian, Release};
 use crate::bpf::insn::{Insn, Reg, Size};
 use crate::bpf::{self, LoadResult, ProgType, RawProgram};
@@ -34,7 +34,7 @@ pub(super) fn ask(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, Sy
     match bpf::load_program(sys, &program, 1)? {
         LoadResult::Loaded(fd) => {
             seen.load_errno = Some(0);
-            let (errno, retval) = test_run_retval(sys, fd)?;
+            let (errno, retval) = test_run(sys, &program, fd)?;
             seen.run_errno = Some(errno);
             seen.retval = Some(retval);
             files::close(sys, u64::from(fd.cast_unsigned()))?;
@@ -141,19 +141,6 @@ fn load_btf(sys: &mut dyn Sys, bytes: &[u8]) -> Result<Result<i32, i32>, SysErro
     bpf::attr::Attr::new(target.endian, 28).u64(0, at).u32(16, len).call(&mut batch, target.syscalls.bpf, BTF_LOAD);
     let result = one_call(&sys.submit(&batch)?)?;
     Ok(i32::try_from(result).map_err(|_| -1).and_then(|fd| if fd < 0 { Err(-fd) } else { Ok(fd) }))
-}
-
-/// Runs a SYSCALL program: errno and return value.
-fn test_run_retval(sys: &mut dyn Sys, fd: i32) -> Result<(i32, u32), SysError> {
-    const TEST_RUN: u64 = 10;
-    let target = sys.target().clone();
-    let mut batch = Batch::new(&target);
-    let at = bpf::attr::Attr::new(target.endian, 80).fd(0, fd).call(&mut batch, target.syscalls.bpf, TEST_RUN);
-    batch.peek(at + 4, 4);
-    let replies = sys.submit(&batch)?;
-    let result = one_call(&replies)?;
-    let retval = replies.peeks.first().and_then(|bytes| crate::btf::at_u32(target.endian, bytes, 0)).unwrap_or(0);
-    Ok((i32::try_from(-result.min(0)).unwrap_or(i32::MAX), retval))
 }
 
 #[cfg(test)]

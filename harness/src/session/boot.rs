@@ -51,7 +51,6 @@ impl Session<'_> {
                 self.boot_with(&initramfs, Accelerator::Tcg, deadline).map_err(|e| self.explain_start(&e))?
             }
         };
-        self.guests += 1;
         self.prepare(guest).map_err(|e| format!("the guest could not be prepared: {e}"))
     }
 
@@ -98,7 +97,7 @@ impl Session<'_> {
         self.tell(Event::Booting { arch: name.clone(), kernel: kernel.clone(), command: String::new() });
         let guest = Guest::boot(&self.program, arch, &boot, deadline)?;
         let ms = u64::try_from(guest.boot_time().as_millis()).unwrap_or(u64::MAX);
-        if self.guests == 0 {
+        if self.info.guests == 0 {
             self.info = GuestInfo {
                 qemu: self.qemu_version.clone(),
                 accel: accelerator.name().into(),

@@ -9,10 +9,10 @@ mod watch;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::arch::Release;
-use crate::bpf::{Annotations, KernelTypes};
+use crate::bpf::{Annotations, KernelTypes, Object};
 use crate::btf::{Btf, Kind};
 use crate::doctor::needs;
 use crate::event::Event;
@@ -28,7 +28,12 @@ use crate::sys::SysError;
 use program::shorten;
 
 /// Guests that may be lost before the rest of a kernel's cases is given up: something is wrong with the machine then.
-const GUESTS_MAX: u32 = 20;
+const LOST_MAX: u32 = 20;
+/// The same for guests lost in cases that are known to lose them: more than any kernel has shown, but not without end.
+const LOST_AS_KNOWN_MAX: u32 = 60;
+
+/// What part of the deadline a known silence is waited for. It ends an endless loop; a case takes milliseconds.
+const KNOWN_SILENCE: u32 = 4;
 
 /// Why the rest of the cases is missing when the user ended the run.
 const INTERRUPTED: &str = "interrupted; the remaining cases were not run";
@@ -97,6 +102,26 @@ struct Running {
     loaded_modules: Vec<String>,
 }
 
+/// Guests lost so far, but for those that a control ended on purpose.
+#[derive(Debug, Default)]
+struct Lost {
+    /// In cases that nobody expected to lose one.
+    unforeseen: u32,
+    /// In cases of which an expectation says that they do.
+    known: u32,
+}
+
+impl Lost {
+    /// Why no other guest is started.
+    fn too_many(&self) -> Option<String> {
+        let given_up = |count: u32| format!("{count} guests were lost; the remaining cases were not run");
+        if self.unforeseen >= LOST_MAX {
+            return Some(given_up(self.unforeseen));
+        }
+        (self.known >= LOST_AS_KNOWN_MAX).then(|| given_up(self.known))
+    }
+}
+
 struct Session<'a> {
     planned: &'a PlannedKernel,
     shared: &'a Shared<'a>,
@@ -105,7 +130,7 @@ struct Session<'a> {
     image: Option<images::Image>,
     vmlinux: Option<(String, Arc<Btf>, usize)>,
     running: Option<Running>,
-    guests: u32,
+    lost: Lost,
     info: GuestInfo,
     /// Why kfunc calls cannot be made here at all, once that is known: the outcome of every case that needs one.
     gate: Option<Outcome>,
@@ -123,7 +148,7 @@ impl<'a> Session<'a> {
             image: None,
             vmlinux: None,
             running: None,
-            guests: 0,
+            lost: Lost::default(),
             info: GuestInfo::default(),
             gate: None,
             ends_on_purpose: false,
@@ -178,23 +203,34 @@ impl<'a> Session<'a> {
                 return Err(INTERRUPTED.into());
             }
             if self.running.is_none() {
-                if self.guests >= GUESTS_MAX {
-                    return Err(format!("{GUESTS_MAX} guests were lost; the remaining cases were not run"));
+                if let Some(why) = self.lost.too_many() {
+                    return Err(why);
                 }
                 self.boot()?;
             }
             self.sweep_log(results);
             if self.running.is_none() {
+                self.lost.unforeseen += 1;
                 self.boot()?;
             }
             let start = Instant::now();
+            self.set_deadline(case);
             let (mut observation, mut outcome, mut standing) = self.run_case(case);
-            // Silence may be this machine's: only what repeats in a fresh guest is the kernel's.
-            if matches!((&outcome, &case.kind), (Outcome::Hang { .. }, CaseKind::Program { .. })) && self.boot().is_ok()
-            {
+            // Silence may be this machine's: only what repeats in a fresh guest is the kernel's. What is known repeats from
+            // run to run.
+            let silent = matches!((&outcome, &case.kind), (Outcome::Hang { .. }, CaseKind::Program { .. }));
+            if silent && standing == Standing::Wrong && self.boot().is_ok() {
+                self.lost.unforeseen += 1;
                 (observation, outcome, standing) = self.run_case(case);
                 if !matches!(outcome, Outcome::Hang { .. }) {
                     observation.facts.insert("first_attempt".into(), "did not answer; not reproduced".into());
+                }
+            }
+            if self.running.is_none() {
+                match (&standing, &case.kind) {
+                    (_, CaseKind::GuestControl(_)) => {}
+                    (Standing::KnownFailure { .. }, _) => self.lost.known += 1,
+                    _ => self.lost.unforeseen += 1,
                 }
             }
             if interrupt::asked().is_some() {
@@ -221,6 +257,15 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Gives the guest as long as the arch file says, and less for a case that is known to end in silence.
+    fn set_deadline(&mut self, case: &Case) {
+        let Some(running) = self.running.as_mut() else { return };
+        let known = self.planned.expectations.find(&self.planned.arch.name, running.release, &case.full_name());
+        let whole = Duration::from_secs(self.planned.arch.deadlines.call_s);
+        let silence = known.is_some_and(|known| known.excuses(&Outcome::Hang { after_ms: 0 }));
+        running.guest.set_call_deadline(if silence { whole / KNOWN_SILENCE } else { whole });
+    }
+
     fn run_case(&mut self, case: &Case) -> (Observation, Outcome, Standing) {
         match &case.kind {
             CaseKind::Probe(probe) => self.run_probe(*probe),
@@ -228,7 +273,7 @@ impl<'a> Session<'a> {
             CaseKind::Program { source, object, program, annotations } => {
                 let release = self.running.as_ref().map_or(Release(0, 0), |running| running.release);
                 let word = self.planned.arch.word;
-                let (seen, outcome) = match self.not_here(annotations, &case.kfuncs) {
+                let (seen, outcome) = match self.not_here(annotations, &case.kfuncs, (object, program)) {
                     Err(seen) => {
                         let outcome = judge::judge(annotations, &seen, word);
                         (*seen, outcome)
@@ -254,7 +299,12 @@ impl<'a> Session<'a> {
     }
 
     /// Why a case is not run on this kernel at all.
-    fn not_here(&mut self, annotations: &Annotations, kfuncs: &[String]) -> Result<Option<Outcome>, Box<Observation>> {
+    fn not_here(
+        &mut self,
+        annotations: &Annotations,
+        kfuncs: &[String],
+        (object, program): (&Object, &str),
+    ) -> Result<Option<Outcome>, Box<Observation>> {
         let arch = &self.planned.arch.name;
         if !annotations.arches.is_empty() && !annotations.arches.contains(arch) {
             return Ok(Some(Outcome::NotRun { reason: format!("is for {}", annotations.arches.join(", ")) }));
@@ -269,6 +319,20 @@ impl<'a> Session<'a> {
             return Ok(Some(gate));
         }
         let Some(running) = self.running.as_ref() else { return Ok(None) };
+        if !self.planned.arch.claims.subprograms.holds(running.release) {
+            // That the claim is true is asked by the probe of that name.
+            match object.functions_of(program) {
+                Ok(1) => {}
+                Ok(count) => {
+                    let reason =
+                        format!("is a program of {count} functions, and this JIT has no calls between functions");
+                    return Ok(Some(Outcome::NotRun { reason }));
+                }
+                Err(error) => {
+                    return Err(Box::new(Observation { infrastructure: Some(error), ..Observation::default() }));
+                }
+            }
+        }
         let tagged = |btf: &Arc<Btf>| btf.find(Kind::DeclTag, "bpf_kfunc").is_some();
         if annotations.implicit && !running.kernel.vmlinux.as_ref().is_some_and(tagged) {
             // resolve_btfids finds the kfuncs whose implicit arguments it hides by these tags (tools/bpf/resolve_btfids).
