@@ -53,8 +53,8 @@ pub fn of_image(arch: String, kernel: String, event: images::Event) -> Option<Ev
         Activity::Build => ImageStage::Build,
     };
     Some(match event {
-        Image::Started { activity, what, total } => {
-            Event::Image { arch, kernel, stage: stage(activity), what, done: 0, total }
+        Image::Started { activity, what, done, total } => {
+            Event::Image { arch, kernel, stage: stage(activity), what, done, total }
         }
         Image::Progress { activity, what, done, total } => {
             Event::Image { arch, kernel, stage: stage(activity), what, done, total }

@@ -26,6 +26,8 @@ pub enum Event {
         activity: Activity,
         /// Of what, e.g. a package's name and architecture.
         what: String,
+        /// Done already, by a build that was interrupted; mostly 0.
+        done: u64,
         /// Bytes in all (steps of a build), when known.
         total: Option<u64>,
     },
@@ -80,8 +82,19 @@ impl<'a> Task<'a> {
         total: Option<u64>,
         progress: &'a Progress<'a>,
     ) -> Self {
+        Self::go_on(activity, what, 0, total, progress)
+    }
+
+    /// Begins a task of which `done` was done by an earlier run.
+    pub(crate) fn go_on(
+        activity: Activity,
+        what: impl Into<String>,
+        done: u64,
+        total: Option<u64>,
+        progress: &'a Progress<'a>,
+    ) -> Self {
         let what = what.into();
-        progress(Event::Started { activity, what: what.clone(), total });
+        progress(Event::Started { activity, what: what.clone(), done, total });
         let now = std::time::Instant::now();
         Self { activity, what, total, progress, begun: now, told: now }
     }

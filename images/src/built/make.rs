@@ -12,6 +12,11 @@ use crate::event::{Activity, Progress, Task};
 
 use super::log;
 
+/// In an object directory: steps done so far, while a build is under way.
+const STEPS: &str = "kfunc.steps";
+/// Every how many steps that is written.
+const STEPS_KEPT: u64 = 20;
+
 /// One tree with one object directory.
 pub(crate) struct Make<'a> {
     pub(crate) cache: &'a Cache,
@@ -39,18 +44,36 @@ impl Make<'_> {
     }
 
     /// Makes targets and tells how far it is. `expected` is the number of steps of a build from nothing, if known; gives the
-    /// number of steps that there were.
+    /// number of steps that there were, those of interrupted attempts included.
     pub(crate) fn build(&self, targets: &[String], expected: Option<u64>, progress: &Progress) -> Result<u64> {
-        let mut task = Task::start(Activity::Build, &self.what, expected, progress);
-        let mut done = 0;
+        let mut done = self.steps_before();
+        let mut task = Task::go_on(Activity::Build, &self.what, done, expected, progress);
         self.run(targets, |line| {
             if log::is_step(line) {
                 done += 1;
                 task.at(done);
+                if done.is_multiple_of(STEPS_KEPT) {
+                    self.keep_steps(Some(done));
+                }
             }
         })?;
+        self.keep_steps(None);
         task.finish(done);
         Ok(done)
+    }
+
+    /// Steps that earlier attempts got done here before they were interrupted.
+    pub(crate) fn steps_before(&self) -> u64 {
+        fs::read_to_string(self.objects.join(STEPS)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Notes how far it is, or that it is done. What cannot be noted is forgotten: it is only for the display.
+    pub(crate) fn keep_steps(&self, done: Option<u64>) {
+        let path = self.objects.join(STEPS);
+        let _ = match done {
+            Some(done) => fs::write(&path, done.to_string()),
+            None => fs::remove_file(&path),
+        };
     }
 
     fn run(&self, targets: &[String], mut line: impl FnMut(&str)) -> Result<()> {
@@ -180,6 +203,26 @@ mod tests {
         let events = events.into_inner().unwrap();
         assert!(matches!(&events[0], crate::Event::Started { activity: Activity::Build, total: Some(3), .. }));
         assert!(matches!(events.last(), Some(crate::Event::Finished { bytes: 3, .. })));
+        assert_eq!(make.steps_before(), 0);
+    }
+
+    #[test]
+    fn what_an_interrupted_attempt_did_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(dir.path().join("c"))).unwrap();
+        fs::create_dir_all(cache.root().join("logs")).unwrap();
+        let steps = |n: u64| (0..n).map(|i| format!("\t@echo '  CC      {i}.o'\n")).collect::<String>();
+        let lock = cache.lock("k", "x", &|_| {}).unwrap();
+        let make = make(&cache, dir.path(), &lock);
+        fs::write(dir.path().join("Makefile"), format!("all:\n{}\t@false\n", steps(2 * STEPS_KEPT + 1))).unwrap();
+        make.build(&["all".into()], Some(50), &|_| {}).unwrap_err();
+        assert_eq!(make.steps_before(), 2 * STEPS_KEPT);
+        fs::write(dir.path().join("Makefile"), format!("all:\n{}", steps(10))).unwrap();
+        let events = Mutex::new(Vec::new());
+        let all = make.build(&["all".into()], Some(50), &|e| events.lock().unwrap().push(e)).unwrap();
+        assert_eq!((all, make.steps_before()), (2 * STEPS_KEPT + 10, 0));
+        let events = events.into_inner().unwrap();
+        assert!(matches!(&events[0], crate::Event::Started { done, total: Some(50), .. } if *done == 2 * STEPS_KEPT));
     }
 
     #[test]

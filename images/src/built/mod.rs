@@ -290,6 +290,7 @@ impl Job<'_> {
         let wanted = format!("{text}\n{tools}\n{}", make.tree.display());
         let fresh = fs::read_to_string(&stamp).ok().as_deref() != Some(&wanted);
         if fresh {
+            make.keep_steps(None);
             self.cache.require(OBJECTS, &make.what)?;
             let path = make.objects.join("kfunc.config");
             self.cache.write(&path, text.as_bytes())?;
@@ -331,7 +332,10 @@ impl Job<'_> {
 
     fn announce(&self, make: &Make, identity: &str, tools: &str, expected: Option<u64>, fresh: bool) -> Result<()> {
         let how_long = match expected {
-            Some(steps) => format!("about {} minutes", make::estimate(steps, make.jobs).as_secs().div_ceil(60).max(1)),
+            Some(steps) => {
+                let left = steps.saturating_sub(make.steps_before());
+                format!("about {} minutes", make::estimate(left, make.jobs).as_secs().div_ceil(60).max(1))
+            }
             None => "what has changed".to_owned(),
         };
         let goes_on = if fresh { "building" } else { "going on with" };

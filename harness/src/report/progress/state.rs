@@ -25,7 +25,8 @@ enum Stage {
         what: String,
         done: u64,
         total: Option<u64>,
-        begun: Instant,
+        /// When this run began, and what was done by then.
+        begun: (Instant, u64),
     },
     Booting,
     Running,
@@ -43,7 +44,7 @@ impl State {
         let what = clean::line(what);
         let begun = match &self.stage {
             Stage::Image { stage: before, what: same, begun, .. } if *before == stage && *same == what => *begun,
-            _ => Instant::now(),
+            _ => (Instant::now(), done),
         };
         self.stage = Stage::Image { stage, what, done, total, begun };
     }
@@ -75,9 +76,10 @@ impl State {
     pub fn status(&self) -> String {
         match &self.stage {
             Stage::Queued => "queued".into(),
-            Stage::Image { stage: ImageStage::Build, what, done, total, begun } => {
-                let left =
-                    left(*done, *total, begun.elapsed()).map(|left| format!(", {left} left")).unwrap_or_default();
+            Stage::Image { stage: ImageStage::Build, what, done, total, begun: (since, before) } => {
+                let left = left(*done, *before, *total, since.elapsed())
+                    .map(|left| format!(", {left} left"))
+                    .unwrap_or_default();
                 format!("{}{left}", image_line(ImageStage::Build, what, *done, *total))
             }
             Stage::Image { stage, what, done, total, .. } => image_line(*stage, what, *done, *total),
@@ -124,9 +126,10 @@ pub fn image_line(stage: ImageStage, what: &str, done: u64, total: Option<u64>) 
     }
 }
 
-/// Time that is left at the pace so far, once the pace says something: `4 min`.
-fn left(done: u64, total: Option<u64>, elapsed: Duration) -> Option<String> {
+/// Time that is left at the pace so far, once the pace says something: `4 min`. `before`: done when `elapsed` began.
+fn left(done: u64, before: u64, total: Option<u64>, elapsed: Duration) -> Option<String> {
     let left = total?.checked_sub(done)?;
+    let done = done.saturating_sub(before);
     if done < 50 || elapsed < Duration::from_secs(5) {
         return None;
     }
@@ -154,11 +157,13 @@ mod tests {
             "building kernel for arm64: 7 of 2000 objects"
         );
         assert_eq!(image_line(ImageStage::Build, "k", 2001, Some(2000)), "building k: 2001 of 2001 objects");
-        let at = |done, seconds| left(done, Some(2000), Duration::from_secs(seconds));
+        let at = |done, seconds| left(done, 0, Some(2000), Duration::from_secs(seconds));
         assert_eq!(at(10, 60), None, "too early to tell");
         assert_eq!(at(500, 100).as_deref(), Some("5 min"));
         assert_eq!(at(1900, 380).as_deref(), Some("20 s"));
         assert_eq!(at(2100, 380), None);
-        assert_eq!(left(500, None, Duration::from_secs(100)), None);
+        assert_eq!(left(500, 0, None, Duration::from_secs(100)), None);
+        // A build that goes on is no faster for what was done before.
+        assert_eq!(left(1100, 1000, Some(2000), Duration::from_secs(20)).as_deref(), Some("3 min"));
     }
 }
