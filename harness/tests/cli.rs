@@ -52,6 +52,13 @@ fn mistakes_are_usage_errors_on_standard_error() {
         (&["run", "probe::trampolin3"], "did you mean probe::trampoline"),
         (&["run", "--skip", "::"], "no case is left to run"),
         (&["run", "--kernel", "stock:../x"], "kfunc: error: kernel 'stock:../x' is not understood"),
+        (&["run", "--kernel", "stock:sid/6..1"], "kfunc: error: kernel 'stock:sid/6..1' is not understood"),
+        (&["run", "--kernel", "/no/such/bzImage"], "'/no/such/bzImage' is not understood: there is no such file"),
+        (&["run", "--tree", "/no/such/linux"], "/no/such/linux is no source of a kernel: there is no such file"),
+        (
+            &["images", "build", "--arch", "arm32", "--source", "/no/such/linux"],
+            "/no/such/linux is no source of a kernel",
+        ),
         (&["run", "--arhc", "x"], "kfunc: error: unexpected argument '--arhc'"),
         (&["run", "--arch-file", "/no/such/file.toml"], "/no/such/file.toml"),
         (&["doctor", "--offline", "--arch", "amd64"], "kfunc: error: unknown arch `amd64`"),

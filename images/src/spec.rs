@@ -1,7 +1,7 @@
 //! Which kernel is wanted, as typed: `stock`, `stock:SUITE/VERSION`, `built`, `built:SUITE`, `tree:DIR` or a path. Pure parsing.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::Error;
@@ -83,6 +83,25 @@ impl fmt::Display for Variant {
     }
 }
 
+impl KernelSpec {
+    /// Looks whether the file or tree that it names is there, which is known before anything is started.
+    ///
+    /// # Errors
+    /// [`Error::BadSpec`] or [`Error::NotSource`] when it is not.
+    pub fn check_path(&self) -> Result<(), Error> {
+        let absent = |path: &Path| matches!(path.try_exists(), Ok(false));
+        match self {
+            Self::Local(path) if absent(path) => {
+                Err(Error::BadSpec { given: path.display().to_string(), reason: "there is no such file".to_owned() })
+            }
+            Self::Built { source: Source::Path(path), .. } if absent(path) => {
+                Err(Error::NotSource { path: path.clone(), reason: "there is no such file".to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Default for KernelSpec {
     fn default() -> Self {
         Self::Stock { suite: DEFAULT_SUITE.to_owned(), version: None }
@@ -133,11 +152,16 @@ impl FromStr for KernelSpec {
         if !is_word(suite) {
             return Err(bad("the suite is a name such as testing, trixie or bookworm-backports"));
         }
-        if version.is_some_and(|version| !is_word(version)) {
+        if version.is_some_and(|version| !is_version(version)) {
             return Err(bad("the version is the beginning of a kernel version such as 6.12.107"));
         }
         Ok(Self::Stock { suite: suite.to_owned(), version: version.map(str::to_owned) })
     }
+}
+
+/// Releases and package versions begin with a number, and have something between their points.
+fn is_version(text: &str) -> bool {
+    is_word(text) && text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains("..")
 }
 
 fn is_word(text: &str) -> bool {
@@ -201,6 +225,8 @@ mod tests {
             "stock:sid/../../x",
             "stock:a b",
             "stock:sid/6.1/2",
+            "stock:sid/new",
+            "stock:sid/6..1",
             "built:",
             "built:../x",
             "built@fast",
@@ -208,6 +234,17 @@ mod tests {
             "tree:/l@fast",
         ] {
             assert!(matches!(text.parse::<KernelSpec>(), Err(Error::BadSpec { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_known_at_once() {
+        let absent = tempfile::tempdir().unwrap().path().join("absent").display().to_string();
+        let check = |text: &str| text.parse::<KernelSpec>().unwrap().check_path();
+        assert!(matches!(check(&absent), Err(Error::BadSpec { .. })));
+        assert!(matches!(check(&format!("tree:{absent}@no-btf")), Err(Error::NotSource { .. })));
+        for there in ["/", "tree:/", "stock:sid", "built"] {
+            assert!(check(there).is_ok(), "{there}");
         }
     }
 

@@ -16,9 +16,12 @@ pub fn catalog(arch_files: &[PathBuf], cache_dir: Option<&Path>) -> Result<Catal
     Catalog::load(arch_files, &cache).map_err(refused)
 }
 
-/// What a selection comes to.
+/// What a selection comes to. Files and trees that it names are looked for, so that a slip of the pen is one.
 pub fn plan(selection: &Selection, catalog: &Catalog) -> Result<Plan, Error> {
     let plan = plan::plan(selection, catalog).map_err(refused)?;
+    if let Some(error) = plan.kernels.iter().find_map(|kernel| kernel.kernel.check_path().err()) {
+        return Err(Error::Usage(error.to_string()));
+    }
     if plan.kernels.iter().all(|kernel| kernel.cases.is_empty()) {
         return Err(Error::Usage("no case is left to run: the filters and --skip take every one out".into()));
     }

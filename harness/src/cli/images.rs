@@ -122,7 +122,9 @@ fn build(args: BuildArgs, cache_dir: Option<PathBuf>) -> Result<(), Error> {
     };
     // Through the text, so that what is refused there is refused here.
     let text = format!("{}@{}", KernelSpec::Built { source, variant: images::Variant::Plain }, args.variant);
-    let spec: KernelSpec = text.parse().map_err(|error: images::Error| Error::Usage(error.to_string()))?;
+    let usage = |error: images::Error| Error::Usage(error.to_string());
+    let spec: KernelSpec = text.parse().map_err(usage)?;
+    spec.check_path().map_err(usage)?;
     let store = Store::open(StoreOptions {
         cache_dir: cache_dir.filter(|dir| !dir.as_os_str().is_empty()),
         mirror: args.mirror.filter(|mirror| !mirror.is_empty()),
