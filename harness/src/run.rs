@@ -6,12 +6,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use images::KernelSpec;
+
 use crate::doctor::needs;
 use crate::event::{Event, Planned};
 use crate::interrupt;
 use crate::model::{Host, KernelResults, RunResults, SCHEMA};
 use crate::objects::Compiler;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedKernel};
 use crate::session::{self, Shared};
 
 /// Which accelerator the user wants.
@@ -101,6 +103,7 @@ pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync))
     let compiler = Mutex::new(Compiler::new(store.cache_dir()));
     let shared = Shared { store: &store, options, qemu: &qemu, compiler: &compiler, tell, state: &state };
     let slots: Vec<Mutex<Option<KernelResults>>> = plan.kernels.iter().map(|_| Mutex::new(None)).collect();
+    let order = order(plan.kernels.iter().map(|planned| must_be_built(&store, planned)));
     let next = AtomicUsize::new(0);
     let jobs = options.jobs.unwrap_or_else(default_jobs).clamp(1, plan.kernels.len().max(1));
     // A guest ends with the thread that started it, so each worker lives until the queue is empty.
@@ -108,8 +111,8 @@ pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync))
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some((planned, slot)) = {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    plan.kernels.get(index).zip(slots.get(index))
+                    let index = order.get(next.fetch_add(1, Ordering::Relaxed)).copied();
+                    index.and_then(|index| plan.kernels.get(index).zip(slots.get(index)))
                 } {
                     if interrupt::asked().is_some() {
                         break;
@@ -130,6 +133,20 @@ pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync))
         host: host(),
         kernels: kernels.collect(),
     })
+}
+
+/// Whether a kernel has to be built before it can be run. A user's tree counts as such: that nothing in it has changed is
+/// only known once it was looked through.
+fn must_be_built(store: &images::Store, planned: &PlannedKernel) -> bool {
+    matches!(planned.kernel, KernelSpec::Built { .. }) && !store.has_built(&planned.kernel, &planned.arch.target())
+}
+
+/// The order in which kernels are begun: those that have to be built last, so that none that is at hand waits for minutes
+/// behind a build. Otherwise as planned.
+fn order(must_be_built: impl Iterator<Item = bool>) -> Vec<usize> {
+    let (last, mut order): (Vec<_>, Vec<_>) = must_be_built.enumerate().partition(|(_, build)| *build);
+    order.extend(last);
+    order.into_iter().map(|(index, _)| index).collect()
 }
 
 /// Every QEMU the plan needs, with its version, before the first byte is downloaded.
@@ -168,4 +185,16 @@ fn host() -> Host {
         .map(|u| format!("{} {}", u.release().to_string_lossy(), u.machine().to_string_lossy()))
         .unwrap_or_default();
     Host { kernel, cpus: u32::try_from(cpus()).unwrap_or(u32::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_holds_up_nothing_that_is_at_hand() {
+        assert_eq!(order([true, false, true, false, false].into_iter()), [1, 3, 4, 0, 2]);
+        assert_eq!(order([false, false].into_iter()), [0, 1]);
+        assert_eq!(order([true, true].into_iter()), [0, 1]);
+    }
 }
