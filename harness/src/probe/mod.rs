@@ -401,10 +401,10 @@ fn jit_off(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError>
     Ok(refused_with(seen, ENOTSUPP, LINE_NO_JIT))
 }
 
-/// A refusal was due: errno and line must be these.
+/// A refusal was due: errno and line must be these, to the letter.
 fn refused_with(seen: Observation, errno: i32, line: &str) -> Answer {
     let outcome = match seen.load_errno {
-        Some(got) if got == errno && seen.verifier_log.lines().any(|l| l.contains(line)) => Outcome::Pass,
+        Some(got) if got == errno && seen.verifier_log.lines().any(|l| l.trim() == line) => Outcome::Pass,
         Some(0) => Outcome::Rejected { errno: 0, line: format!("accepted, but must be refused with `{line}`") },
         Some(got) => refusal(got, &seen.verifier_log),
         None => Outcome::Infrastructure { error: "no program was loaded".into() },
@@ -473,6 +473,8 @@ mod tests {
         };
         assert_eq!(refused_with(seen(524, LINE_NO_JIT), 524, LINE_NO_JIT).standing, Standing::Right);
         assert_eq!(refused_with(seen(22, LINE_NO_JIT), 524, LINE_NO_JIT).standing, Standing::Wrong);
+        let more = format!("{LINE_NO_JIT} or so");
+        assert_eq!(refused_with(seen(524, &more), 524, LINE_NO_JIT).standing, Standing::Wrong);
         assert_eq!(refused_with(seen(524, LINE_UNSUPPORTED), 524, LINE_NO_JIT).standing, Standing::Wrong);
         assert_eq!(refused_with(seen(0, ""), 524, LINE_NO_JIT).standing, Standing::Wrong);
     }
