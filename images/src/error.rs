@@ -325,6 +325,16 @@ pub enum Error {
         /// Symbols, with what was wanted, what came out, and why.
         lost: Vec<String>,
     },
+    /// Modules were to be built against a kernel that came without what that takes.
+    #[error(
+        "kernel {release} for {arch} came without the tree that modules are built against; use one that was built here: --kernel built"
+    )]
+    NoBuildTree {
+        /// The kernel.
+        release: String,
+        /// The arch.
+        arch: String,
+    },
     /// `make` failed.
     #[error("the {what} could not be built: {first}\n  the whole log: {}", log.display())]
     BuildFailed {

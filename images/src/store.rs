@@ -337,6 +337,20 @@ impl Store {
         }
     }
 
+    /// Modules of our own, built against an image that was built here. What was built earlier is taken from the cache.
+    ///
+    /// # Errors
+    /// [`Error::NoBuildTree`] for a kernel from elsewhere; what a build can end with.
+    pub fn external_modules(
+        &self,
+        image: &Image,
+        target: &Target,
+        sources: &crate::ModuleSources,
+        progress: &Progress,
+    ) -> Result<Vec<Module>> {
+        crate::external::modules(&self.cache, image, target, sources, progress).map_err(|e| self.cache.explain(e))
+    }
+
     /// The initramfs for an image: the agent as PID 1 and the image's boot modules. Cached by content.
     pub fn initramfs(&self, image: &Image, target: &AgentTarget, progress: &Progress) -> Result<PathBuf> {
         let agent = agent::build(&self.cache, target, progress)?;

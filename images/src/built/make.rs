@@ -22,7 +22,7 @@ pub(crate) struct Make<'a> {
     pub(crate) cache: &'a Cache,
     /// The source tree; only read.
     pub(crate) tree: &'a Path,
-    /// Where everything is written.
+    /// Where everything is written; the tree itself where modules are built against one that was made for that.
     pub(crate) objects: &'a Path,
     /// `ARCH=…`, `LLVM=…` and the like.
     pub(crate) arguments: Vec<String>,
@@ -83,7 +83,10 @@ impl Make<'_> {
         let (reader, writer) = std::io::pipe().context("make a pipe for", &self.log)?;
         let both = writer.try_clone().context("make a pipe for", &self.log)?;
         let mut command = Command::new("make");
-        command.arg("-C").arg(self.tree).arg(format!("O={}", self.objects.display())).arg(format!("-j{}", self.jobs));
+        command.arg("-C").arg(self.tree).arg(format!("-j{}", self.jobs));
+        if self.objects != self.tree {
+            command.arg(format!("O={}", self.objects.display()));
+        }
         command.args(&self.arguments).args(targets);
         for (name, _) in std::env::vars_os().filter(|(name, _)| leaks(&name.to_string_lossy())) {
             command.env_remove(name);

@@ -10,9 +10,9 @@
 pub(crate) mod collect;
 mod fragment;
 mod log;
-mod make;
+pub(crate) mod make;
 mod source;
-mod tools;
+pub(crate) mod tools;
 
 use std::collections::BTreeMap;
 use std::fs;
