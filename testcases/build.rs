@@ -32,8 +32,32 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(code, "    (\"{name}.h\", include_str!({path:?})),")?;
     }
     code.push_str("];\n");
+    code.push_str("/// Sources of the conformance modules: every file of `testcases/kmod` but its README.\n");
+    code.push_str("pub static KMOD: &[(&str, &str)] = &[\n");
+    for path in kmod(&root.join("kmod"))? {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        writeln!(code, "    ({name:?}, include_str!({path:?})),")?;
+    }
+    code.push_str("];\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("files.rs"), code)?;
     Ok(())
+}
+
+/// The source files of the conformance modules, sorted. Objects that a build by hand left there are none.
+fn kmod(dir: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", dir.display());
+    let mut found: Vec<PathBuf> = fs::read_dir(dir)
+        .map_err(|e| format!("cannot list {}: {e}", dir.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let is_source = [".c", ".h", ".S"].iter().any(|end| name.ends_with(end)) && !name.ends_with(".mod.c");
+            !name.starts_with('.') && (is_source || name == "Kbuild")
+        })
+        .collect();
+    found.sort();
+    found.iter().for_each(|path| println!("cargo::rerun-if-changed={}", path.display()));
+    Ok(found)
 }
 
 /// The files of a directory, sorted: (name without suffix, path).

@@ -16,7 +16,7 @@ pub struct Source {
     pub text: &'static str,
 }
 
-// SOURCES and HEADERS, made from the directories by build.rs.
+// SOURCES, HEADERS and KMOD, made from the directories by build.rs.
 include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
 /// The suites that have files, in order.
@@ -24,6 +24,9 @@ pub fn suites() -> impl Iterator<Item = &'static str> {
     let mut last = None;
     SOURCES.iter().map(|source| source.suite).filter(move |&suite| last.replace(suite) != Some(suite))
 }
+
+/// The conformance modules, in the order of loading.
+pub const MODULES: [&str; 3] = ["kfunc_conformance", "kfunc_conformance_x", "kfunc_conformance_y"];
 
 /// Known failures: `testcases/expectations.toml`, which is its own documentation.
 pub static EXPECTATIONS: &str = include_str!("../expectations.toml");
