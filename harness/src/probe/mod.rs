@@ -300,21 +300,36 @@ fn kfunc_call(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysErr
         (Some(errno), _) => refusal(errno, &seen.verifier_log),
         (None, _) => Outcome::Infrastructure { error: "no program was loaded".into() },
     };
-    let (claim, line, right) = match &outcome {
-        Outcome::Pass => ("yes", None, promised),
-        // The three refusals, to the letter, and only where they belong.
-        Outcome::Unsupported { line } => ("no", Some(line), !promised && line == LINE_UNSUPPORTED),
-        Outcome::NoBtf { line } => ("no BTF", Some(line), context.kernel.vmlinux.is_none() && line == LINE_NO_BTF),
-        Outcome::NoJit { line } => ("no JIT", Some(line), context.jit_default.is_none() && line == LINE_NO_JIT),
-        Outcome::Rejected { line, .. } => ("unknown", Some(line), false),
-        _ => ("unknown", None, false),
-    };
+    let has = Has { btf: context.kernel.vmlinux.is_some(), jit: context.jit_default.is_some(), promised };
+    let (claim, line, right) = claim(&outcome, has);
     fact(&mut seen, "claim", claim);
     if let Some(line) = line {
         fact(&mut seen, "line", line);
     }
     let standing = if right { Standing::Right } else { Standing::Wrong };
     Ok(Answer::new(seen, outcome, standing))
+}
+
+/// What decides whether a kfunc call may be refused, and how.
+#[derive(Debug, Clone, Copy)]
+struct Has {
+    btf: bool,
+    jit: bool,
+    /// The arch file says that the JIT supports kfunc calls in this release.
+    promised: bool,
+}
+
+/// What a kernel that answered so claims, its line if it refused, and whether that is as it must be: the three refusals of
+/// kernel/bpf/verifier.c `add_kfunc_call()`, to the letter, and each only where it belongs.
+fn claim(outcome: &Outcome, has: Has) -> (&'static str, Option<&str>, bool) {
+    match outcome {
+        Outcome::Pass => ("yes", None, has.promised),
+        Outcome::Unsupported { line } => ("no", Some(line), !has.promised && line == LINE_UNSUPPORTED),
+        Outcome::NoBtf { line } => ("no BTF", Some(line), !has.btf && line == LINE_NO_BTF),
+        Outcome::NoJit { line } => ("no JIT", Some(line), !has.jit && line == LINE_NO_JIT),
+        Outcome::Rejected { line, .. } => ("unknown", Some(line), false),
+        _ => ("unknown", None, false),
+    }
 }
 
 fn trampoline(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, SysError> {
@@ -463,6 +478,29 @@ fn refused_call(sys: &mut dyn Sys, context: &Context<'_>, which: Refusal) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_refusal_counts_only_where_it_belongs_and_to_the_letter() {
+        let has = Has { btf: true, jit: true, promised: true };
+        let right = |errno, log: &str, has| claim(&refusal(errno, log), has).2;
+        let cases = [
+            (LINE_NO_BTF, "no BTF", Has { btf: false, ..has }),
+            (LINE_NO_JIT, "no JIT", Has { jit: false, ..has }),
+            (LINE_UNSUPPORTED, "no", Has { promised: false, ..has }),
+        ];
+        for (line, name, lacks) in cases {
+            let outcome = refusal(ENOTSUPP, line);
+            assert_eq!(claim(&outcome, lacks), (name, Some(line), true));
+            assert!(!right(ENOTSUPP, line, has), "{line}: nothing is lacking");
+            assert!(!right(22, line, lacks), "{line}: another errno");
+            assert!(!right(ENOTSUPP, &format!("{line}, sorry"), lacks), "{line}: other words");
+            for (other, ..) in cases.iter().filter(|(other, ..)| *other != line) {
+                assert!(!right(ENOTSUPP, other, lacks), "{other} in the place of {line}");
+            }
+        }
+        assert!(claim(&Outcome::Pass, has).2 && !claim(&Outcome::Pass, Has { promised: false, ..has }).2);
+        assert!(!right(ENOTSUPP, "", has), "a JIT that gives up in silence");
+    }
 
     #[test]
     fn a_due_refusal_needs_errno_and_line() {
