@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::arch::Release;
 use crate::model::Outcome;
+use crate::plan::SUITES;
 
 /// All entries.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,8 @@ pub struct Known {
     pub arch: String,
     /// Kernels.
     pub kernels: Range,
+    /// A Kconfig symbol that must be set for it to count, if the kernel's build decides whether it fails.
+    pub config: Option<String>,
     /// Case by full name (`stock::strings::strchr`), `*` standing for any text.
     pub case: String,
     /// The kinds of outcome it excuses, as in [`kind`]: one, or several where what happens is not determined.
@@ -56,6 +59,7 @@ struct File {
 struct Entry {
     arch: String,
     kernels: String,
+    config: Option<String>,
     case: OneOrMore,
     outcome: OneOrMore,
     reason: String,
@@ -117,7 +121,28 @@ pub fn kind(outcome: &Outcome) -> &'static str {
     }
 }
 
+/// A kernel, as far as expectations are about it.
+pub struct Subject<'a> {
+    /// Its arch's name.
+    pub arch: &'a str,
+    /// Its release.
+    pub release: Release,
+    /// Whether a Kconfig symbol is set; `None` where the kernel's configuration is not known.
+    pub config: &'a dyn Fn(&str) -> Option<bool>,
+}
+
 impl Known {
+    fn is_about(&self, on: &Subject<'_>) -> bool {
+        (self.arch == "*" || self.arch == on.arch)
+            && self.kernels.holds(on.release)
+            && self.config.as_ref().is_none_or(|symbol| (on.config)(symbol) == Some(true))
+    }
+
+    /// The suite it is about, if it is about one.
+    pub fn suite(&self) -> Option<&str> {
+        self.case.split("::").next().filter(|suite| !suite.contains('*'))
+    }
+
     /// Whether it excuses this outcome.
     pub fn excuses(&self, outcome: &Outcome) -> bool {
         self.outcomes.iter().any(|name| name == kind(outcome))
@@ -162,24 +187,65 @@ impl Expectations {
                 }
             }
             let kernels = entry.kernels.parse().map_err(fail)?;
+            let config = match entry.config {
+                Some(symbol)
+                    if !symbol.is_empty() && symbol.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') =>
+                {
+                    Some(symbol)
+                }
+                Some(symbol) => return Err(fail(format!("`config`: `{symbol}` is no Kconfig symbol"))),
+                None => None,
+            };
             let Entry { arch, reason, link, .. } = entry;
-            let rest = Known { arch, kernels, case: String::new(), outcomes, reason, link, line };
-            entries.extend(cases.into_iter().map(|case| Known { case, ..rest.clone() }));
+            let rest = Known { arch, kernels, config, case: String::new(), outcomes, reason, link, line };
+            for case in cases {
+                for case in braces(&case).map_err(fail)? {
+                    let suite = case.split("::").next().unwrap_or_default();
+                    if !suite.contains('*') && !SUITES.iter().any(|(name, _)| *name == suite) {
+                        return Err(fail(format!("`{case}`: no suite is called `{suite}`")));
+                    }
+                    entries.push(Known { case, ..rest.clone() });
+                }
+            }
         }
         Ok(Self { entries })
     }
 
     /// The entry for a case on a kernel.
-    pub fn find<'a>(&'a self, arch: &'a str, release: Release, case: &str) -> Option<&'a Known> {
-        self.applicable(arch, release).find(|known| glob(&known.case, case))
+    pub fn find(&self, on: &Subject<'_>, case: &str) -> Option<&Known> {
+        self.entries.iter().find(|known| known.is_about(on) && glob(&known.case, case))
     }
 
-    /// Entries for one (arch, kernel): those that match no case of a complete run are stale.
-    pub fn applicable<'a>(&'a self, arch: &'a str, release: Release) -> impl Iterator<Item = &'a Known> {
-        self.entries
-            .iter()
-            .filter(move |known| (known.arch == "*" || known.arch == arch) && known.kernels.holds(release))
+    /// Entries for one kernel: those that match no case of a complete run are stale.
+    pub fn applicable<'a>(&'a self, on: &'a Subject<'a>) -> impl Iterator<Item = &'a Known> {
+        self.entries.iter().filter(move |known| known.is_about(on))
     }
+}
+
+/// Most names that one pattern may stand for.
+const NAMES_MAX: usize = 1000;
+
+/// All names that a text with braces stands for: `a_{b,c}` is `a_b` and `a_c`, `a_{1..3}` is `a_1` to `a_3`.
+fn braces(text: &str) -> Result<Vec<String>, String> {
+    let unpaired = || format!("`{text}`: braces do not pair");
+    let Some((before, rest)) = text.split_once('{') else {
+        return if text.contains('}') { Err(unpaired()) } else { Ok(vec![text.to_owned()]) };
+    };
+    let (inside, after) = rest.split_once('}').ok_or_else(unpaired)?;
+    if before.contains('}') || inside.contains('{') {
+        return Err(unpaired());
+    }
+    let range = inside.split_once("..").map(|(from, to)| (from.parse::<u32>(), to.parse::<u32>()));
+    let words: Vec<String> = match range {
+        Some((Ok(from), Ok(to))) if from <= to && to - from < 100 => (from..=to).map(|n| n.to_string()).collect(),
+        Some(_) => return Err(format!("`{text}`: `{{{inside}}}` is no range")),
+        None => inside.split(',').map(|word| word.trim().to_owned()).collect(),
+    };
+    let tails = braces(after)?;
+    if words.len() * tails.len() > NAMES_MAX {
+        return Err(format!("`{text}` stands for more than {NAMES_MAX} names"));
+    }
+    Ok(words.iter().flat_map(|word| tails.iter().map(move |tail| format!("{before}{word}{tail}"))).collect())
 }
 
 /// `*` stands for any text.
@@ -269,23 +335,45 @@ link = "commit 443574b03387"
         Expectations::parse("expectations.toml", text, &["riscv64".into(), "arm64".into()])
     }
 
+    fn on(arch: &str, release: Release) -> Subject<'_> {
+        Subject { arch, release, config: &|symbol| (symbol != "UNKNOWN").then_some(symbol == "CC_IS_CLANG") }
+    }
+
+    #[test]
+    fn the_configuration_can_decide() {
+        let with = |symbol: &str| parse(&format!("{ENTRY}config = \"{symbol}\"\n"));
+        let counts =
+            |symbol: &str| with(symbol).unwrap().find(&on("riscv64", Release(6, 8)), "stock::dirty::a").is_some();
+        assert!(counts("CC_IS_CLANG") && !counts("CC_IS_GCC") && !counts("UNKNOWN"));
+        assert!(with("CC IS").unwrap_err().what.contains("`CC IS` is no Kconfig symbol"));
+    }
+
+    #[test]
+    fn braces_stand_for_each_of_their_words() {
+        assert_eq!(braces("a_{b,c}_{8..10}").unwrap(), ["a_b_8", "a_b_9", "a_b_10", "a_c_8", "a_c_9", "a_c_10"]);
+        assert_eq!(braces("a").unwrap(), ["a"]);
+        for bad in ["a{b", "a}b", "{a{b}}", "{9..1}", "{a..b}", "{1..90}{1..90}"] {
+            assert!(braces(bad).is_err(), "{bad}");
+        }
+    }
+
     #[test]
     fn an_entry_matches_its_arch_range_and_case() {
         let known = parse(ENTRY).unwrap();
         let case = "stock::dirty::s32_argument";
-        assert!(known.find("riscv64", Release(6, 8), case).is_some());
-        assert!(known.find("riscv64", Release(6, 9), case).is_none());
-        assert!(known.find("arm64", Release(6, 8), case).is_none());
-        assert!(known.find("riscv64", Release(6, 8), "stock::strings::strchr").is_none());
+        assert!(known.find(&on("riscv64", Release(6, 8)), case).is_some());
+        assert!(known.find(&on("riscv64", Release(6, 9)), case).is_none());
+        assert!(known.find(&on("arm64", Release(6, 8)), case).is_none());
+        assert!(known.find(&on("riscv64", Release(6, 8)), "stock::strings::strchr").is_none());
     }
 
     #[test]
     fn a_list_of_cases_is_an_entry_for_each() {
         let known = parse(&ENTRY.replace("\"stock::dirty::*\"", "[\"stock::a::*\", \"stock::b::c\"]")).unwrap();
         // Each is policed on its own: one that matches nothing is stale.
-        assert_eq!(known.applicable("riscv64", Release(6, 8)).count(), 2);
-        assert!(known.find("riscv64", Release(6, 8), "stock::b::c").is_some());
-        assert!(known.find("riscv64", Release(6, 8), "stock::b::d").is_none());
+        assert_eq!(known.applicable(&on("riscv64", Release(6, 8))).count(), 2);
+        assert!(known.find(&on("riscv64", Release(6, 8)), "stock::b::c").is_some());
+        assert!(known.find(&on("riscv64", Release(6, 8)), "stock::b::d").is_none());
     }
 
     #[test]
@@ -293,7 +381,7 @@ link = "commit 443574b03387"
         let hang = Outcome::Hang { after_ms: 1 };
         let lost = Outcome::GuestLost { how: "panic".into() };
         let ours = Outcome::Infrastructure { error: "QEMU was killed".into() };
-        let first = |known: &Expectations| known.applicable("riscv64", Release(6, 8)).next().unwrap().clone();
+        let first = |known: &Expectations| known.applicable(&on("riscv64", Release(6, 8))).next().unwrap().clone();
         let several = first(&parse(&ENTRY.replace("\"wrong_value\"", "[\"hang\", \"guest_lost\"]")).unwrap());
         assert!(several.excuses(&hang) && several.excuses(&lost));
         assert!(!several.excuses(&ours) && !several.excuses(&Outcome::Pass));
@@ -318,6 +406,7 @@ link = "commit 443574b03387"
         assert!(listed("[\"hang\", \"hang\"]").contains("names `hang` twice"));
         assert!(listed("7").contains("expected a text or a list of texts"), "{}", listed("7"));
         let cases = |list: &str| what(&ENTRY.replace("\"stock::dirty::*\"", list));
+        assert!(cases("\"stokc::a\"").contains("no suite is called `stokc`"));
         assert!(cases("[]").contains("`case` is empty") && cases("[\"a\", \" \"]").contains("`case` is empty"));
         assert!(what(&ENTRY.replace("<6.9", "6.9")).contains("found `6.9`"));
         assert!(what(&ENTRY.replace("reason", "raeson")).contains("unknown field `raeson`"));

@@ -123,6 +123,7 @@ fn absence_is_excused_only_where_the_case_says_so() {
 fn known_failures_are_policed() {
     let case = success();
     let known = Known {
+        config: None,
         arch: "*".into(),
         kernels: "*".parse().unwrap(),
         case: "*".into(),
