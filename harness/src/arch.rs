@@ -167,6 +167,10 @@ pub struct Claims {
     /// Calls between the functions of a program (bpf-to-bpf), callbacks included. Where there are none, no case with more
     /// than one function applies.
     pub subprograms: Since,
+    /// `bpf_jit_supports_subprog_tailcalls()`: tail calls out of a function that was called.
+    pub subprogram_tail_calls: Since,
+    /// `bpf_jit_supports_exceptions()`: `bpf_throw()`.
+    pub exceptions: Since,
 }
 
 /// Since which release something is so.
@@ -180,6 +184,11 @@ pub enum Since {
 }
 
 impl Since {
+    /// Whether no release has it.
+    pub fn is_never(self) -> bool {
+        self == Self::Never
+    }
+
     /// Whether `release` has it.
     pub fn holds(self, release: Release) -> bool {
         matches!(self, Self::Release(first) if release >= first)

@@ -21,14 +21,14 @@ fn prefers_built(arch: &Arch) -> bool {
     arch.build.as_ref().is_some_and(|names| names.instead_of_stock)
 }
 
-/// Names of the arches that prefer a built kernel and have one in the cache.
+/// Names of the arches with a built kernel in the cache.
 ///
 /// # Errors
 /// When the cache cannot be opened.
 pub fn built_earlier(cache: &Path, arches: &[Arch]) -> Result<Vec<String>, images::Error> {
     let store =
         Store::open(StoreOptions { cache_dir: Some(cache.to_owned()), offline: true, ..StoreOptions::default() })?;
-    let has = |arch: &&Arch| prefers_built(arch) && store.has_built(&built(), &arch.target());
+    let has = |arch: &&Arch| arch.build.is_some() && store.has_built(&built(), &arch.target());
     Ok(arches.iter().filter(has).map(|arch| arch.name.clone()).collect())
 }
 
@@ -73,6 +73,37 @@ pub fn choose<'a>(
         ));
     }
     (chosen, notes)
+}
+
+/// The kernels that are run for the `abi` suite alone, and what to tell the user. `chosen`: what is run anyway.
+/// `by_name`: the user asked for the suite, so what is not there is built.
+pub fn for_abi<'a>(
+    arches: &'a [Arch],
+    chosen: &[(&str, KernelSpec)],
+    by_name: bool,
+    built_earlier: &[String],
+) -> (Vec<(KernelSpec, &'a Arch)>, Vec<String>) {
+    let (mut kernels, mut left_out) = (Vec::new(), Vec::new());
+    for arch in arches.iter().filter(|arch| arch.build.is_some()) {
+        if chosen.iter().any(|(name, kernel)| *name == arch.name && *kernel == built()) {
+            continue;
+        }
+        if by_name || built_earlier.contains(&arch.name) {
+            kernels.push((built(), arch));
+        } else if !arch.claims.kfunc_call.is_never() {
+            left_out.push(arch.name.as_str());
+        }
+    }
+    let mut notes = Vec::new();
+    if !left_out.is_empty() {
+        notes.push(format!(
+            "the abi suite, which needs kernels built here, is left out for {}; to add it, some ten minutes each: \
+             kfunc images build --arch {}",
+            left_out.join(", "),
+            left_out.join(",")
+        ));
+    }
+    (kernels, notes)
 }
 
 #[cfg(test)]

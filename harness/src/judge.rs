@@ -185,7 +185,13 @@ pub fn standing(
             };
         }
     }
+    standing_of(outcome, known)
+}
+
+/// What an outcome means where only what is known to fail decides.
+pub fn standing_of(outcome: &Outcome, known: Option<&Known>) -> Standing {
     match (known, outcome) {
+        (_, Outcome::NotRun { reason }) => Standing::NotApplicable { reason: reason.clone() },
         (Some(known), Outcome::Pass) => Standing::UnexpectedPass { reason: known.reason.clone() },
         (Some(known), outcome) if known.excuses(outcome) => {
             Standing::KnownFailure { reason: known.reason.clone(), link: known.link.clone() }
@@ -291,7 +297,7 @@ fn claim(cells: &[Cell]) -> Claim {
             _ => Claim::Unknown,
         };
     }
-    for cell in cells.iter().filter(|cell| !cell.kfuncs.is_empty()) {
+    for cell in cells.iter().filter(|cell| !cell.kfuncs.is_empty() || cell.suite == "abi") {
         match &cell.outcome {
             Outcome::NoBtf { line } => return Claim::NoBtf(line.clone()),
             Outcome::NoJit { line } => return Claim::NoJit(line.clone()),

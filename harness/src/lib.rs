@@ -5,6 +5,7 @@
 //! [`plan`] (what to run) → [`run`] and [`session`] (drive it: [`qemu`], [`guest`], [`bpf`] over [`sys`]) → [`judge`]
 //! (what it means) → [`model`] (what is saved) → [`report`]. [`cli`] and [`trials`] are the two ways in.
 
+pub mod abi;
 pub mod arch;
 pub mod bpf;
 pub mod btf;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use images::KernelSpec;
 
+use crate::abi;
 use crate::arch::{self, Arch, ArchError, Endian};
 use crate::bpf::{AnnotationError, Annotations, Expect, Object, ObjectError};
 use crate::defaults;
@@ -29,6 +30,8 @@ pub struct Selection {
     pub exact: bool,
     /// Parts of case names that are left out.
     pub skip: Vec<String>,
+    /// What decides which calls the `abi` suite makes.
+    pub abi: crate::abi::Settings,
 }
 
 impl Selection {
@@ -52,14 +55,15 @@ pub struct Catalog {
     pub cases: Vec<Case>,
     /// Known failures.
     pub expectations: Arc<Expectations>,
-    /// Names of the arches whose kernel was built here earlier, so that it can be had at once.
+    /// Names of the arches with a kernel that was built here earlier, so that it can be had at once.
     pub built: Vec<String>,
 }
 
 /// Suites in running order, with what they are for.
-pub const SUITES: [(&str, &str); 3] = [
+pub const SUITES: [(&str, &str); 4] = [
     ("probe", "what the kernel can do: JIT, BTF, kfunc calls, trampoline, and how it refuses"),
     ("stock", "kfuncs that ship in distribution kernels: arguments, results, and everything around a call"),
+    ("abi", "every argument and result through a conformance module, in kernels that are built here"),
     ("control", "cases that must come out wrong: if one passes, no result of the run can be trusted"),
 ];
 
@@ -103,6 +107,10 @@ pub enum CaseKind {
         /// What must come out.
         annotations: Arc<Annotations>,
     },
+    /// A cell of the `abi` suite ([`crate::abi`]), by the case's name.
+    Abi,
+    /// Something that the conformance module does wrong ([`crate::abi::cells::CONTROLS`]).
+    AbiControl,
     /// Something happens to the guest in mid-case, and the run must notice.
     GuestControl(GuestControl),
 }
@@ -153,6 +161,12 @@ pub enum PlanError {
         /// What there is, or what is near.
         hint: String,
     },
+    /// The `abi` suite was asked for on kernels that it cannot be run on.
+    #[error("the abi suite needs a kernel that is built here, and {kernels} is none: --kernel built, or --tree DIR")]
+    NoAbi {
+        /// The kernels.
+        kernels: String,
+    },
     /// A kernel that cannot be meant.
     #[error(transparent)]
     Kernel(#[from] images::Error),
@@ -179,6 +193,16 @@ impl Catalog {
         for source in testcases::SOURCES.iter().filter(|source| source.suite != "probe") {
             cases.extend(cases_of(source, &mut compiler)?);
         }
+        let controls = cases.iter().position(|case| case.suite == "control").unwrap_or(cases.len());
+        cases.splice(controls..controls, abi_cases(&arches));
+        cases.extend(abi::cells::CONTROLS.map(|(name, about, _)| Case {
+            suite: "control",
+            name: name.into(),
+            location: None,
+            kfuncs: Vec::new(),
+            description: about.into(),
+            kind: CaseKind::AbiControl,
+        }));
         cases.extend(
             [GuestControl::Splat, GuestControl::Panic, GuestControl::Frozen, GuestControl::Killed]
                 .map(Case::guest_control),
@@ -186,6 +210,36 @@ impl Catalog {
         let built = defaults::built_earlier(cache, &arches)?;
         Ok(Self { arches, cases, expectations: Arc::new(expectations), built })
     }
+}
+
+/// The `abi` suite's cases of all arches; each takes those that are its own.
+fn abi_cases(arches: &[Arch]) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    let mut names = std::collections::HashSet::new();
+    for arch in arches {
+        for (name, description) in abi::cells::cells(arch, true) {
+            if names.insert(name.clone()) {
+                cases.push(Case {
+                    suite: "abi",
+                    name,
+                    location: None,
+                    kfuncs: Vec::new(),
+                    description,
+                    kind: CaseKind::Abi,
+                });
+            }
+        }
+    }
+    cases
+}
+
+/// Which suites a kernel gets by default, where several kernels share an arch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// All that apply.
+    All,
+    /// The kernel is there for the `abi` suite alone.
+    AbiOnly,
 }
 
 fn cases_of(source: &'static testcases::Source, compiler: &mut Compiler) -> Result<Vec<Case>, PlanError> {
@@ -272,6 +326,8 @@ pub struct PlannedKernel {
     pub cases: Vec<Case>,
     /// Known failures.
     pub expectations: Arc<Expectations>,
+    /// What decides which calls the `abi` suite makes.
+    pub abi: crate::abi::Settings,
     /// No case was left out.
     pub complete: bool,
     /// No case of the suites taken was left out.
@@ -285,6 +341,8 @@ pub struct PlannedKernel {
 pub fn plan(selection: &Selection, catalog: &Catalog) -> Result<Plan, PlanError> {
     let arches = chosen_arches(selection, catalog)?;
     let cases = chosen_cases(selection, catalog)?;
+    let asks_for_abi = cases.iter().any(|case| case.suite == "abi");
+    let asks_for_more = cases.iter().any(|case| case.suite != "abi");
     let mut kernels: Vec<KernelSpec> = Vec::new();
     for text in &selection.kernels {
         let spec: KernelSpec = text.parse()?;
@@ -292,24 +350,68 @@ pub fn plan(selection: &Selection, catalog: &Catalog) -> Result<Plan, PlanError>
             kernels.push(spec);
         }
     }
-    let mut pairs: Vec<(KernelSpec, &Arch)> = Vec::new();
+    let mut chosen: Vec<(KernelSpec, &Arch, Share)> = Vec::new();
     for kernel in kernels {
-        pairs.extend(arches.iter().map(|arch| (kernel.clone(), arch)));
+        chosen.extend(arches.iter().map(|arch| (kernel.clone(), arch, Share::All)));
     }
     let mut notes = Vec::new();
     if selection.kernels.is_empty() {
-        let named = !selection.arches.is_empty();
-        (pairs, notes) = defaults::choose(&arches, named, &catalog.built);
+        if asks_for_more {
+            let named = !selection.arches.is_empty();
+            let (pairs, more) = defaults::choose(&arches, named, &catalog.built);
+            chosen = pairs.into_iter().map(|(kernel, arch)| (kernel, arch, Share::All)).collect();
+            notes = more;
+        }
+        if asks_for_abi {
+            let by_name = selection.suites.iter().any(|suite| suite == "abi");
+            let (kernels, more) = defaults::for_abi(&arches, &chosen_names(&chosen), by_name, &catalog.built);
+            notes.extend(more);
+            for (kernel, arch) in kernels {
+                // Beneath the other kernel of its arch.
+                let at =
+                    chosen.iter().rposition(|(_, other, _)| other.name == arch.name).map_or(chosen.len(), |at| at + 1);
+                chosen.insert(at, (kernel, arch, Share::AbiOnly));
+            }
+        }
+    } else if asks_for_abi && !selection.suites.is_empty() {
+        let without: Vec<String> =
+            chosen.iter().filter(|(kernel, ..)| !takes_abi(kernel)).map(|(kernel, ..)| kernel.to_string()).collect();
+        if !without.is_empty() && chosen.iter().all(|(kernel, ..)| !takes_abi(kernel)) && !asks_for_more {
+            return Err(PlanError::NoAbi { kernels: without.join(", ") });
+        }
     }
-    let planned = |(kernel, arch): (KernelSpec, &Arch)| PlannedKernel {
-        arch: arch.clone(),
-        kernel,
-        cases: cases.clone(),
-        expectations: catalog.expectations.clone(),
-        complete: selection.is_complete(),
-        unfiltered: selection.is_unfiltered(),
+    let planned = |(kernel, arch, share): (KernelSpec, &Arch, Share)| {
+        let own: Vec<String> =
+            abi::cells::cells(arch, selection.abi.random > 0).into_iter().map(|(name, _)| name).collect();
+        let takes_calls = takes_abi(&kernel) && !arch.claims.kfunc_call.is_never();
+        let mine = |case: &&Case| match (case.suite, share) {
+            _ if matches!(case.kind, CaseKind::AbiControl) => takes_calls,
+            ("abi", _) => takes_abi(&kernel) && own.contains(&case.name),
+            ("probe", Share::AbiOnly) => true,
+            (_, share) => share == Share::All,
+        };
+        PlannedKernel {
+            arch: arch.clone(),
+            cases: cases.iter().filter(mine).cloned().collect(),
+            kernel,
+            expectations: catalog.expectations.clone(),
+            abi: selection.abi,
+            complete: selection.is_complete(),
+            unfiltered: selection.is_unfiltered(),
+        }
     };
-    Ok(Plan { kernels: pairs.into_iter().map(planned).collect(), notes })
+    let kernels: Vec<PlannedKernel> = chosen.into_iter().map(planned).collect();
+    Ok(Plan { kernels: kernels.into_iter().filter(|kernel| !kernel.cases.is_empty()).collect(), notes })
+}
+
+/// (arch, kernel) of what was chosen.
+fn chosen_names<'a>(chosen: &[(KernelSpec, &'a Arch, Share)]) -> Vec<(&'a str, KernelSpec)> {
+    chosen.iter().map(|(kernel, arch, _)| (arch.name.as_str(), kernel.clone())).collect()
+}
+
+/// Whether the conformance modules can be built against a kernel: one that was built here, with types and the JIT on.
+fn takes_abi(kernel: &KernelSpec) -> bool {
+    matches!(kernel, KernelSpec::Built { variant: images::Variant::Plain, .. })
 }
 
 fn chosen_arches(selection: &Selection, catalog: &Catalog) -> Result<Vec<Arch>, PlanError> {
@@ -425,7 +527,7 @@ mod tests {
         let message = error(Selection { arches: vec!["riscv46".into()], ..Selection::default() });
         assert_eq!(message, "unknown arch `riscv46`; known are x86_64, arm64, loongarch64, riscv64, arm32, x86_32");
         let message = error(Selection { suites: vec!["probes".into()], ..Selection::default() });
-        assert_eq!(message, "unknown suite `probes`; known are probe, stock, control");
+        assert_eq!(message, "unknown suite `probes`; known are probe, stock, abi, control");
         let message = error(Selection { filters: vec!["probe::trampolin3".into()], ..Selection::default() });
         assert!(message.contains("did you mean") && message.contains("probe::trampoline"), "{message}");
         assert!(error(Selection { kernels: vec!["stock:../x".into()], ..Selection::default() }).contains("../x"));

@@ -52,6 +52,8 @@ pub struct Boot<'a> {
     pub accelerator: Accelerator,
     /// More kernel parameters of the user.
     pub append: &'a [String],
+    /// The kernel may choose where it lies: `nokaslr` is left out.
+    pub random_place: bool,
 }
 
 /// Chooses the channel: the arch's virtio device, unless the kernel's configuration lacks what it needs.
@@ -103,6 +105,9 @@ pub fn arguments(arch: &Arch, boot: &Boot<'_>) -> Vec<OsString> {
     args
 }
 
+/// The parameter by which a kernel stays where it was linked to.
+pub const NO_KASLR: &str = "nokaslr";
+
 /// The kernel command line.
 fn kernel_parameters(arch: &Arch, boot: &Boot<'_>) -> String {
     let mut words = vec![
@@ -115,7 +120,7 @@ fn kernel_parameters(arch: &Arch, boot: &Boot<'_>) -> String {
         // guest, since nothing that runs after it could be believed.
         "oops=panic".into(),
     ];
-    words.extend(arch.qemu.append.iter().cloned());
+    words.extend(arch.qemu.append.iter().filter(|word| !(boot.random_place && *word == NO_KASLR)).cloned());
     words.extend(boot.append.iter().cloned());
     if let ChannelDevice::Uart(path) = &boot.channel {
         words.push("--".into());
@@ -155,6 +160,7 @@ mod tests {
             channel,
             accelerator,
             append: &append,
+            random_place: false,
         };
         shell_quoted(Path::new(&arch.qemu.binary), &arguments(arch, &boot))
     }

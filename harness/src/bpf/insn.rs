@@ -223,6 +223,11 @@ impl Insn {
         Self::ld_imm64_raw(dst, PSEUDO_MAP_VALUE, fd, offset as i32)
     }
 
+    /// `dst = &function` of this program, `distance` instructions after the next one: for callbacks.
+    pub fn ld_func(dst: Reg, distance: i32) -> [Self; 2] {
+        Self::ld_imm64_raw(dst, PSEUDO_FUNC, distance, 0)
+    }
+
     fn ld_imm64_raw(dst: Reg, src: u8, low: i32, high: i32) -> [Self; 2] {
         [Self::new(LD_IMM64, dst as u8, src, 0, low), Self::new(0, 0, 0, 0, high)]
     }

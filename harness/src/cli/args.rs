@@ -73,12 +73,18 @@ pub struct SelectArgs {
     /// Build the kernel from this source tree, with the objects in our cache; a second time only what was changed
     #[arg(long, value_name = "DIR")]
     pub tree: Vec<PathBuf>,
-    /// Suites, comma-separated or repeated [default: probe,control,stock]
+    /// Suites, comma-separated or repeated [default: all that apply]
     #[arg(long, value_name = "SUITE", value_delimiter = ',', env = "KFUNC_SUITE", hide_env_values = true)]
     pub suite: Vec<String>,
     /// An arch file of your own (see harness/arch/*.toml); may be repeated
     #[arg(long, value_name = "FILE", env = "KFUNC_ARCH_FILE", hide_env_values = true)]
     pub arch_file: Vec<PathBuf>,
+    /// Seed of the abi suite's values; the same seed gives the same programs [default: 1]
+    #[arg(long, value_name = "N", env = "KFUNC_SEED", hide_env_values = true)]
+    pub seed: Option<u64>,
+    /// Calls with values from the seed that the abi suite makes besides its fixed ones [default: 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=10_000_000))]
+    pub cases: Option<u32>,
 }
 
 /// How guests run and where kernels come from.

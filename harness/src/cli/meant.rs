@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::args::{AccelArg, HostArgs, RunArgs, SelectArgs};
+use crate::abi::{SEED, Settings};
 use crate::plan::Selection;
 use crate::run::{Accel, Options};
 
@@ -57,6 +58,10 @@ pub fn selection(typed: SelectArgs) -> Selection {
         arches: unique(present(typed.arch)),
         kernels: unique(present(typed.kernel).into_iter().chain(trees).collect()),
         suites: unique(present(typed.suite)),
+        abi: Settings {
+            seed: typed.seed.unwrap_or(SEED),
+            random: typed.cases.map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX)),
+        },
         ..Selection::default()
     }
 }

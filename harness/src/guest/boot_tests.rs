@@ -40,6 +40,7 @@ fn boot(script: &str, deadline: Duration) -> Ended {
         channel: ChannelDevice::Virtio,
         accelerator: Accelerator::Tcg,
         append: &[],
+        random_place: false,
     };
     let start = Instant::now();
     let result = Guest::boot(&program, arch, &boot, deadline);

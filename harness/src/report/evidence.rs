@@ -106,7 +106,8 @@ pub fn evidence(command: &[String], arch: &str, kernel: &str, cell: &Cell) -> Ve
         facts.push(format!("returned {retval:#x}"));
     }
     facts.extend(seen.observed.iter().map(|(index, value)| format!("observed[{index}] = {value:#x}")));
-    facts.extend(seen.facts.iter().map(|(name, value)| format!("{name} = {value}")));
+    let (blocks, words): (Vec<_>, Vec<_>) = seen.facts.iter().partition(|(_, value)| value.contains('\n'));
+    facts.extend(words.iter().filter(|(name, _)| *name != "reached").map(|(name, value)| format!("{name} = {value}")));
     if !facts.is_empty() {
         out.push(clean::line(&format!("seen: {}", facts.join(", "))));
     }
@@ -116,6 +117,10 @@ pub fn evidence(command: &[String], arch: &str, kernel: &str, cell: &Cell) -> Ve
             GuestEnd::Silent { after_ms } => format!("the guest was silent for {after_ms} ms"),
             GuestEnd::Exit { status, .. } => format!("QEMU ended: {status}"),
         }));
+    }
+    for (name, text) in blocks {
+        out.push(format!("{}:", clean::line(name)));
+        out.extend(text.lines().map(|line| format!("  {}", clean::shorten(&clean::line(line), 160))));
     }
     block(&mut out, "verifier log", &clean::lines(&seen.verifier_log));
     let console: Vec<String> = seen.console.iter().map(|line| clean::line(line)).collect();

@@ -92,7 +92,14 @@ impl Session<'_> {
             .as_ref()
             .ok_or_else(|| GuestError::Start { program: "QEMU".into(), why: "no image was resolved".into() })?;
         let channel = self.channel(image);
-        let boot = Boot { kernel: &image.kernel, initramfs, channel, accelerator, append: &[] };
+        let boot = Boot {
+            kernel: &image.kernel,
+            initramfs,
+            channel,
+            accelerator,
+            append: &[],
+            random_place: self.random_place,
+        };
         let (name, kernel) = (arch.name.clone(), self.planned.kernel.to_string());
         self.tell(Event::Booting { arch: name.clone(), kernel: kernel.clone(), command: String::new() });
         let guest = Guest::boot(&self.program, arch, &boot, deadline)?;

@@ -2,6 +2,7 @@
 //!
 //! This is where effects meet: images, guests and the loader are driven from here, and only here.
 
+mod abi;
 mod boot;
 mod program;
 mod watch;
@@ -16,6 +17,7 @@ use crate::bpf::{Annotations, KernelTypes, Object};
 use crate::btf::{Btf, Kind};
 use crate::doctor::needs;
 use crate::event::Event;
+use crate::expectations::{Known, Subject};
 use crate::guest::{Guest, files};
 use crate::interrupt;
 use crate::judge;
@@ -134,6 +136,14 @@ struct Session<'a> {
     info: GuestInfo,
     /// Why kfunc calls cannot be made here at all, once that is known: the outcome of every case that needs one.
     gate: Option<Outcome>,
+    /// Cells of the `abi` suite that were filled and not taken yet.
+    abi: Option<abi::Cells>,
+    /// Why the `abi` suite could not begin.
+    abi_error: Option<String>,
+    /// The next guest's kernel may choose where it lies.
+    random_place: bool,
+    /// Release of the guest that the `abi` suite began with.
+    release_seen: Release,
     /// A control is ending the guest: nobody need be told that it is lost.
     ends_on_purpose: bool,
 }
@@ -151,6 +161,10 @@ impl<'a> Session<'a> {
             lost: Lost::default(),
             info: GuestInfo::default(),
             gate: None,
+            abi: None,
+            abi_error: None,
+            random_place: false,
+            release_seen: Release(0, 0),
             ends_on_purpose: false,
         }
     }
@@ -179,6 +193,12 @@ impl<'a> Session<'a> {
 
     fn image(&self) -> Result<&images::Image, String> {
         self.image.as_ref().ok_or_else(|| "no image was resolved".to_owned())
+    }
+
+    /// The expectation about a case on this kernel.
+    fn known(&self, release: Release, case: &Case) -> Option<&'a Known> {
+        let on = Subject { arch: &self.planned.arch.name, release, config: &|symbol| self.config(symbol) };
+        self.planned.expectations.find(&on, &case.full_name())
     }
 
     fn config(&self, symbol: &str) -> Option<bool> {
@@ -233,6 +253,9 @@ impl<'a> Session<'a> {
                     _ => self.lost.unforeseen += 1,
                 }
             }
+            if let Some(error) = self.abi_error.take() {
+                return Err(error);
+            }
             if interrupt::asked().is_some() {
                 // What this case came to says nothing of the kernel.
                 return Err(INTERRUPTED.into());
@@ -259,8 +282,9 @@ impl<'a> Session<'a> {
 
     /// Gives the guest as long as the arch file says, and less for a case that is known to end in silence.
     fn set_deadline(&mut self, case: &Case) {
+        let Some(release) = self.running.as_ref().map(|running| running.release) else { return };
+        let known = self.known(release, case).cloned();
         let Some(running) = self.running.as_mut() else { return };
-        let known = self.planned.expectations.find(&self.planned.arch.name, running.release, &case.full_name());
         let whole = Duration::from_secs(self.planned.arch.deadlines.call_s);
         let silence = known.is_some_and(|known| known.excuses(&Outcome::Hang { after_ms: 0 }));
         running.guest.set_call_deadline(if silence { whole / KNOWN_SILENCE } else { whole });
@@ -270,6 +294,7 @@ impl<'a> Session<'a> {
         match &case.kind {
             CaseKind::Probe(probe) => self.run_probe(*probe),
             CaseKind::GuestControl(control) => self.run_guest_control(*control),
+            CaseKind::Abi | CaseKind::AbiControl => self.run_abi_case(case),
             CaseKind::Program { source, object, program, annotations } => {
                 let release = self.running.as_ref().map_or(Release(0, 0), |running| running.release);
                 let word = self.planned.arch.word;
@@ -291,7 +316,7 @@ impl<'a> Session<'a> {
                 if let (Some(reason), true) = (gate_reason(&outcome), seen == Observation::default()) {
                     return (seen, outcome, Standing::NotApplicable { reason });
                 }
-                let known = self.planned.expectations.find(&self.planned.arch.name, release, &case.full_name());
+                let known = self.known(release, case);
                 let standing = judge::standing(annotations, &outcome, release, &|symbol| self.config(symbol), known);
                 (seen, outcome, standing)
             }
@@ -432,10 +457,12 @@ impl<'a> Session<'a> {
         if !self.planned.complete {
             return;
         }
+        let on = Subject { arch: &self.planned.arch.name, release, config: &|symbol| self.config(symbol) };
         let stale: Vec<String> = self
             .planned
             .expectations
-            .applicable(&self.planned.arch.name, release)
+            .applicable(&on)
+            .filter(|known| known.suite().is_none_or(|suite| self.planned.cases.iter().any(|case| case.suite == suite)))
             .filter(|known| !results.cells.iter().any(|cell| crate::expectations::glob(&known.case, &cell.name())))
             .map(|known| format!("{}:{}: no case matches `{}`", testcases::EXPECTATIONS_PATH, known.line, known.case))
             .collect();

@@ -1,4 +1,6 @@
-//! Names of trials.
+//! Names of trials. A name that means a case on one kernel only does not name the kernel.
+
+use std::collections::{HashMap, HashSet};
 
 /// What a trial stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,7 +18,7 @@ pub struct Key {
 /// A trial: its name and what it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
-    /// `riscv64::stock::strings::strchr`; with several kernels `riscv64@stock:trixie::stock::strings::strchr`.
+    /// `riscv64::stock::strings::strchr`; if it is run on several kernels `riscv64@stock:trixie::stock::strings::strchr`.
     pub name: String,
     /// What it stands for.
     pub key: Key,
@@ -25,9 +27,14 @@ pub struct Trial {
 /// Names all cases of a plan.
 pub fn name(keys: impl IntoIterator<Item = Key>) -> Vec<Trial> {
     let keys: Vec<Key> = keys.into_iter().collect();
-    let several = keys.iter().any(|key| key.kernel != keys[0].kernel);
+    let case = |key: &Key| (key.arch.clone(), key.suite.clone(), key.case.clone());
+    let mut kernels: HashMap<_, HashSet<String>> = HashMap::new();
+    for key in &keys {
+        kernels.entry(case(key)).or_default().insert(key.kernel.clone());
+    }
     keys.into_iter()
         .map(|key| {
+            let several = kernels.get(&case(&key)).is_some_and(|kernels| kernels.len() > 1);
             let kernel = if several { format!("@{}", key.kernel) } else { String::new() };
             Trial { name: format!("{}{kernel}::{}::{}", key.arch, key.suite, key.case), key }
         })

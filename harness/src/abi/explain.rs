@@ -1,0 +1,187 @@
+//! What a failing check is shown with: what was sent and received, the smallest program that still fails, the machine code.
+
+use super::check::{Check, is_clean};
+use super::emit::{self, Emitted, Env, Place};
+use super::kfuncs::Kfunc;
+use super::lab::Lab;
+use super::oracle::{Mismatch, compare};
+use super::suite::{Calls, Executed, execute};
+use crate::arch::Arch;
+use crate::bpf::disasm::disassemble;
+use crate::bpf::{LoadResult, ProgType};
+use crate::guest::files;
+use crate::model::Observation;
+use crate::sys::{Sys, SysError};
+
+/// Most programs that are run to find a smaller one.
+const ATTEMPTS: usize = 40;
+/// Most instructions of a listing.
+const LISTED: usize = 80;
+
+/// Words for the coverage table: what a batch has in common.
+pub(super) fn reach(calls: &Calls) -> String {
+    let program = match calls.prog_type {
+        ProgType::SchedCls => "sched_cls",
+        ProgType::Xdp => "xdp",
+        ProgType::RawTracepoint => "raw_tracepoint",
+        _ => "syscall",
+    };
+    let harden = if calls.hardened { 2 } else { 0 };
+    format!("where=module context={} program={program} harden={harden}", calls.place.name())
+}
+
+/// The same for one argument or result, from its cell's name.
+pub fn shape(cell: &str, kfunc: &Kfunc) -> String {
+    match cell.split_once("::") {
+        Some(("args" | "dirty", name)) => {
+            let (ty, position) = name.rsplit_once('_').unwrap_or((name, "0"));
+            let position_index = position.parse::<usize>().unwrap_or(0);
+            let width = position_index.checked_sub(1).and_then(|at| kfunc.params.get(at)).map_or(0, |ty| ty.bits);
+            format!("type={ty} position={position} width={width}")
+        }
+        Some(("returns", ty)) => format!("type={ty} position=result"),
+        _ => String::new(),
+    }
+}
+
+/// Writes what was sent into the observation.
+pub fn sent(seen: &mut Observation, check: &Check, kfunc: &Kfunc) {
+    seen.facts.insert("prototype".into(), kfunc.prototype.clone());
+    let values: Vec<String> = check.registers.iter().map(|value| format!("{value:#x}")).collect();
+    seen.facts.insert("sent".into(), values.join(", "));
+}
+
+/// Writes a program into the observation, in the kernel's notation.
+pub fn listing(seen: &mut Observation, program: &Emitted, lab: &Lab) {
+    let text = disassemble(&program.insns, |id, slot| {
+        let kfunc = lab.kfuncs.iter().find(|kfunc| kfunc.id as i32 == id && kfunc.slot == slot)?;
+        Some(kfunc.name.clone())
+    });
+    let lines: Vec<&str> = text.lines().collect();
+    let more = lines.len().saturating_sub(LISTED);
+    let mut text = lines.into_iter().take(LISTED).collect::<Vec<_>>().join("\n");
+    if more > 0 {
+        text.push_str(&format!("\n… {more} more"));
+    }
+    seen.facts.insert("program".into(), text);
+}
+
+/// Evidence for a mismatch: the call, made alone, made smaller, and the code that the JIT made of it.
+///
+/// # Errors
+/// When the guest is gone.
+pub(super) fn evidence(
+    sys: &mut dyn Sys,
+    lab: &Lab,
+    arch: &Arch,
+    calls: &Calls,
+    mismatch: &Mismatch,
+    seen: &mut Observation,
+) -> Result<(), SysError> {
+    let Some(check) = calls.checks.get(mismatch.check) else { return Ok(()) };
+    let kfunc = &lab.kfuncs[check.kfunc];
+    sent(seen, check, kfunc);
+    seen.facts.insert("expected".into(), mismatch.expected.clone());
+    seen.facts.insert("received".into(), mismatch.got.clone());
+    let mut alone = Calls { checks: vec![check.clone()], ..calls.clone() };
+    let mut attempts = ATTEMPTS;
+    if calls.checks.len() > 1 && !still_fails(sys, lab, &alone, mismatch, &mut attempts)? {
+        let text = format!("it does not fail when it is the only call; here it was number {}", mismatch.check + 1);
+        seen.facts.insert("alone".into(), text);
+        return machine_code(sys, lab, arch, calls, kfunc, seen);
+    }
+    if alone.place != Place::Main {
+        let in_main = Calls { place: Place::Main, hardened: false, prog_type: ProgType::Syscall, ..alone.clone() };
+        if still_fails(sys, lab, &in_main, mismatch, &mut attempts)? {
+            seen.facts.insert("place".into(), "it fails in the main function as well".into());
+            alone = in_main;
+        }
+    }
+    smaller(sys, lab, &mut alone, mismatch, &mut attempts)?;
+    let smallest = &alone.checks[0];
+    if smallest != check {
+        let values: Vec<String> = smallest.registers.iter().map(|value| format!("{value:#x}")).collect();
+        seen.facts.insert("smallest".into(), format!("fails as well with {}", values.join(", ")));
+    }
+    machine_code(sys, lab, arch, &alone, kfunc, seen)
+}
+
+/// Whether a mismatch of the same kind is seen again.
+fn still_fails(
+    sys: &mut dyn Sys,
+    lab: &Lab,
+    calls: &Calls,
+    mismatch: &Mismatch,
+    attempts: &mut usize,
+) -> Result<bool, SysError> {
+    if *attempts == 0 {
+        return Ok(false);
+    }
+    *attempts -= 1;
+    let Executed::Ran(seen) = execute(sys, lab, calls, None)? else { return Ok(false) };
+    let found = compare(&calls.checks, &lab.kfuncs, calls.place, &seen);
+    Ok(found.iter().any(|other| kind(&other.cell) == kind(&mismatch.cell)))
+}
+
+/// A cell's name without whether there was dirt, which goes away when a value becomes smaller.
+fn kind(cell: &str) -> &str {
+    cell.strip_prefix("dirty::").or_else(|| cell.strip_prefix("args::")).unwrap_or(cell)
+}
+
+/// Makes the values of a call smaller as long as it fails: arguments that do not matter become 0, and of the dirt a single
+/// bit is left.
+fn smaller(
+    sys: &mut dyn Sys,
+    lab: &Lab,
+    calls: &mut Calls,
+    mismatch: &Mismatch,
+    attempts: &mut usize,
+) -> Result<(), SysError> {
+    let params = &lab.kfuncs[calls.checks[0].kfunc].params;
+    for (index, ty) in params.iter().enumerate() {
+        let value = calls.checks[0].registers[index];
+        let mut candidates = vec![0, ty.widen(value)];
+        if !is_clean(ty, value) {
+            candidates.extend([ty.bits, 31, 32].map(|bit| ty.widen(value) | 1u64.checked_shl(bit).unwrap_or(0)));
+            candidates.extend([ty.bits, 32].map(|bit| 1u64.checked_shl(bit).unwrap_or(0)));
+        }
+        candidates.extend([1, 1 << (ty.bits - 1)]);
+        for candidate in candidates.into_iter().filter(|candidate| *candidate != value) {
+            let mut check = calls.checks[0].clone();
+            check.registers[index] = candidate;
+            let attempt = Calls { checks: vec![check], ..calls.clone() };
+            if still_fails(sys, lab, &attempt, mismatch, attempts)? {
+                *calls = attempt;
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Loads the smallest program that shows it and files its instructions and machine code.
+fn machine_code(
+    sys: &mut dyn Sys,
+    lab: &Lab,
+    arch: &Arch,
+    calls: &Calls,
+    kfunc: &Kfunc,
+    seen: &mut Observation,
+) -> Result<(), SysError> {
+    let env = Env { deep_stack: true, ..lab.env };
+    let bare = calls.place == Place::Main && calls.checks.len() == 1 && !calls.hardened;
+    let program = if bare {
+        emit::emit_bare(&calls.checks[0], kfunc, kfunc.result.is_some(), &env)
+    } else {
+        emit::emit(&calls.checks, &lab.kfuncs, calls.place, &env)
+    };
+    listing(seen, &program, lab);
+    if let LoadResult::Loaded(fd) = lab.load(sys, &program, calls.prog_type)? {
+        let code = super::machine::around_call(sys, arch, fd)?;
+        files::close(sys, fd as u64)?;
+        if let Some(code) = code {
+            seen.facts.insert("machine code".into(), code);
+        }
+    }
+    Ok(())
+}
