@@ -19,6 +19,8 @@
 #define KFUNC_LOST 2
 /* Does not do on this architecture what its name says. */
 #define KFUNC_NOT_IMPLEMENTED 4
+/* The n-th argument, from 1, is not equal to itself after it went through memory. */
+#define KFUNC_DIFFERS(n) (1U << (7 + (n)))
 
 /* Whether the modules know which registers belong to whom here: special.c and watch_asm.S have a part for it. */
 #if defined(CONFIG_X86) || defined(CONFIG_ARM64) || (defined(CONFIG_RISCV) && defined(CONFIG_64BIT)) || \

@@ -9,9 +9,10 @@
 #define KFUNC_REC(name, params, ...)                                                                       \
 	__bpf_kfunc void kfc_rec_##name params                                                             \
 	{                                                                                                  \
+		u32 differs = 0;                                                                           \
 		const u64 args[] = { __VA_ARGS__ };                                                        \
 		kfunc_record_add(__func__, kfunc_frame(), args, __builtin_strcmp(#name, "0") ? ARRAY_SIZE(args) : 0, \
-				 0, 0);                                                                    \
+				 differs, 0);                                                                    \
 	}
 
 #define RET(type)                                                                                          \
@@ -25,9 +26,10 @@
 #define KFUNC_MIX(type, number, params, mixed, ...)                                                        \
 	__bpf_kfunc T_##type kfc_mix_##type##_##number params                                              \
 	{                                                                                                  \
+		u32 differs = 0;                                                                           \
 		const u64 args[] = { __VA_ARGS__ };                                                        \
 		T_##type result = (T_##type)(mixed);                                                       \
-		kfunc_record_add(__func__, kfunc_frame(), args, ARRAY_SIZE(args), 0, (u64)result);         \
+		kfunc_record_add(__func__, kfunc_frame(), args, ARRAY_SIZE(args), differs, (u64)result);   \
 		return result;                                                                             \
 	}
 

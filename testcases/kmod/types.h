@@ -47,19 +47,31 @@ enum kfc_uenum {
 #define P_uenum(n) enum kfc_uenum a##n
 #define P_ptr(n) void *a##n##__ign
 
-/* The conversion that C makes, and nothing that would make the value narrow again: the callee trusts its caller. */
-#define V_s8(n) (u64)a##n
-#define V_u8(n) (u64)a##n
-#define V_bool(n) (u64)a##n
-#define V_char(n) (u64)a##n
-#define V_s16(n) (u64)a##n
-#define V_u16(n) (u64)a##n
-#define V_s32(n) (u64)a##n
-#define V_u32(n) (u64)a##n
-#define V_s64(n) (u64)a##n
-#define V_u64(n) (u64)a##n
-#define V_senum(n) (u64)(s64)a##n
-#define V_uenum(n) (u64)a##n
-#define V_ptr(n) (u64)(unsigned long)a##n##__ign
+/*
+ * The conversion that C makes, and nothing that would make the value narrow again: the callee trusts its caller. On the way
+ * the parameter is compared with itself after it went through memory: where the psABI says what stands above a narrow
+ * parameter, compilers compare whole registers, so that what stands there and should not is seen even of a type whose
+ * conversion would hide it (u32 of riscv64 and loongarch64, which travels sign-extended).
+ */
+#define KFUNC_WIDENED(type, n, name, widened)                                                              \
+	({                                                                                                 \
+		type volatile stored = name;                                                               \
+		if (stored != name)                                                                        \
+			differs |= KFUNC_DIFFERS(n);                                                       \
+		(u64)(widened);                                                                            \
+	})
+#define V_s8(n) KFUNC_WIDENED(T_s8, n, a##n, a##n)
+#define V_u8(n) KFUNC_WIDENED(T_u8, n, a##n, a##n)
+#define V_bool(n) KFUNC_WIDENED(T_bool, n, a##n, a##n)
+#define V_char(n) KFUNC_WIDENED(T_char, n, a##n, a##n)
+#define V_s16(n) KFUNC_WIDENED(T_s16, n, a##n, a##n)
+#define V_u16(n) KFUNC_WIDENED(T_u16, n, a##n, a##n)
+#define V_s32(n) KFUNC_WIDENED(T_s32, n, a##n, a##n)
+#define V_u32(n) KFUNC_WIDENED(T_u32, n, a##n, a##n)
+#define V_s64(n) KFUNC_WIDENED(T_s64, n, a##n, a##n)
+#define V_u64(n) KFUNC_WIDENED(T_u64, n, a##n, a##n)
+#define V_uenum(n) KFUNC_WIDENED(T_uenum, n, a##n, a##n)
+#define V_senum(n) KFUNC_WIDENED(T_senum, n, a##n, (s64)a##n)
+#define V_ptr(n) KFUNC_WIDENED(void *, n, a##n##__ign, (unsigned long)a##n##__ign)
 
 #endif

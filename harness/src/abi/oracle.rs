@@ -136,6 +136,10 @@ fn arguments(
         let expected = ty.widen(*sent);
         if *got != expected {
             note(argument_cell(ty, position, *sent), argument(ty, position, *sent), hex(expected), hex(*got));
+        } else if record.differs(position) {
+            let what = format!("{}, against itself after it went through memory", argument(ty, position, *sent));
+            let got = "not equal: what stands above its bits is not what the psABI promises the callee";
+            note(argument_cell(ty, position, *sent), what, "equal".into(), got.into());
         }
     }
     if record.flags & MISALIGNED != 0 {
@@ -222,6 +226,7 @@ mod tests {
         assert_eq!(with(&|seen| seen.rows[MARK] = 0), ["calls::return"]);
         assert_eq!(with(&|seen| seen.records[0].args[0] = 0xff80), ["dirty::u8_1"]);
         assert_eq!(with(&|seen| seen.records[0].args[1] = 0xffff_fff0), ["args::s32_2"]);
+        assert_eq!(with(&|seen| seen.records[0].flags = 1 << 9), ["args::s32_2"]);
         assert_eq!(with(&|seen| seen.records[0].name = "kfc_rec_0".into()), ["calls::callee"]);
         assert_eq!(with(&|seen| drop(seen.records.pop())), ["calls::callee"]);
         assert_eq!(with(&|seen| seen.records.push(seen.records[0].clone())), ["calls::callee"]);

@@ -14,6 +14,13 @@ pub const LOST: u32 = 2;
 /// Flag: the function does not do on this architecture what its name says.
 pub const NOT_IMPLEMENTED: u32 = 4;
 
+impl Record {
+    /// Whether the argument at a position, from 1, was not equal to itself after it went through memory.
+    pub fn differs(&self, position: usize) -> bool {
+        self.flags >> (7 + position) & 1 != 0
+    }
+}
+
 /// One call as its callee saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -62,6 +69,9 @@ mod tests {
         let records = parse(Endian::Little, &bytes);
         assert_eq!(records.len(), 1);
         assert_eq!((records[0].name.as_str(), records[0].flags, records[0].result), ("kfc_rec_0", 1, 9));
+        assert!(!(1..=12).any(|position| records[0].differs(position)));
+        bytes[45] = 2;
+        assert!(parse(Endian::Little, &bytes)[0].differs(2));
         assert_eq!((records[0].args.len(), records[0].args[0]), (12, 0x80));
     }
 }
