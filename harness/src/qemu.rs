@@ -169,7 +169,7 @@ mod tests {
     fn riscv64_with_virtio() {
         assert_eq!(
             line("riscv64", ChannelDevice::Virtio, Accelerator::Tcg),
-            "qemu-system-riscv64 -machine virt -cpu max -accel tcg,tb-size=64 -m 384 -smp 1 -nodefaults -no-user-config \
+            "qemu-system-riscv64 -machine virt -cpu rv64,zacas=on,zkr=on -accel tcg,tb-size=64 -m 384 -smp 1 -nodefaults -no-user-config \
              -nic none -display none -no-reboot -chardev stdio,id=console,signal=off -serial chardev:console \
              -chardev socket,id=channel,fd=100 -device virtio-serial-pci -device virtserialport,chardev=channel,name=kfunc \
              -kernel '/images/my kernel' -initrd /images/initramfs.cpio \

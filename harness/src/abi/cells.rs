@@ -2,13 +2,14 @@
 
 use super::ctype::TYPES;
 use super::emit::Place;
+use super::generate::REGISTERS;
 use crate::arch::{Arch, WordSize};
 
 /// Most arguments a kfunc may have (`MAX_BPF_FUNC_ARGS`, include/linux/bpf.h).
 pub const ARGUMENTS_MAX: usize = 12;
 
 /// Cells about what is around a call and about single functions, with what they are about.
-const OTHERS: [(&str, &str); 35] = [
+const OTHERS: [(&str, &str); 36] = [
     ("saved::r6", "R6 is after the call what it was before"),
     ("saved::r7", "R7 is after the call what it was before"),
     ("saved::r8", "R8 is after the call what it was before"),
@@ -27,6 +28,7 @@ const OTHERS: [(&str, &str); 35] = [
     ("calls::first_instruction", "the call is the program's first instruction"),
     ("calls::last_instruction", "the call is the last instruction before exit"),
     ("stack::aligned", "the stack is aligned when the callee is entered, as the psABI says"),
+    ("stack::balanced", "the stack pointer is where it was, call after call"),
     ("stack::callee_frame", "a callee with a frame of its own"),
     ("stack::deep_recursion", "a callee that calls itself many times"),
     ("stack::refused_arguments", "where the JIT takes no stack arguments, a sixth argument is refused with its line"),
@@ -94,6 +96,16 @@ pub fn cells(arch: &Arch, random: bool) -> Vec<(String, String)> {
             ));
         }
     }
+    for position in 1..=REGISTERS {
+        for name in TYPES {
+            cells.push((
+                format!("zext::{name}_{position}"),
+                format!(
+                    "argument {position} of type {name}, made by a 32-bit instruction, which clears the upper half"
+                ),
+            ));
+        }
+    }
     for name in TYPES.into_iter().filter(|name| *name != "ptr") {
         cells.push((format!("returns::{name}"), format!("results of type {name}, with R0 poisoned before the call")));
     }
@@ -120,7 +132,7 @@ pub fn place_cell(place: Place) -> String {
 /// The position in names such as `args::u8_3`, of arguments only.
 pub fn position(cell: &str) -> Option<usize> {
     let (family, name) = cell.split_once("::")?;
-    matches!(family, "args" | "dirty").then(|| name.rsplit_once('_'))??.1.parse().ok()
+    matches!(family, "args" | "dirty" | "zext").then(|| name.rsplit_once('_'))??.1.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One call and what it is meant to show; and the cells that calls are counted in.
 
 use super::ctype::CType;
+use super::generate::REGISTERS;
 use super::kfuncs::Kfunc;
 
 /// One call of a kfunc with these registers.
@@ -12,6 +13,9 @@ pub struct Check {
     pub registers: Vec<u64>,
     /// Seed of the values that must survive the call: R6 to R9, stack slots, and what stands in R0 before it.
     pub salt: u64,
+    /// The first five arguments are made by 32-bit instructions, of which BPF says that they clear the upper half, in
+    /// registers whose upper halves were dirty. Values have 32 bits then.
+    pub halves: bool,
 }
 
 /// A value to be kept across a call: where, by number. Every one differs in all its bytes, and from check to check.
@@ -24,10 +28,10 @@ pub const POISON: u64 = 0;
 
 impl Check {
     /// What the call must return; `None` where the prototype promises nothing, or where the result is made of arguments that
-    /// have dirt above their bits: how those arrive is judged on its own, and a fault is to be counted once.
+    /// have dirt above their bits, or had: how those arrive is judged on its own, and a fault is to be counted once.
     pub fn expected_result(&self, kfunc: &Kfunc) -> Option<u64> {
         let is_clean = |(ty, value): (&CType, &u64)| is_clean(ty, *value);
-        let clean = kfunc.params.iter().zip(&self.registers).all(is_clean);
+        let clean = !self.halves && kfunc.params.iter().zip(&self.registers).all(is_clean);
         kfunc.expected_result(&self.registers).filter(|_| clean)
     }
 
@@ -44,9 +48,14 @@ pub fn is_clean(ty: &CType, register: u64) -> bool {
     register == widened || (ty.bits <= 32 && register == widened & 0xffff_ffff)
 }
 
-/// Name of the cell that an argument counts in: its type, its position from 1, and whether there was dirt above it.
-pub fn argument_cell(ty: &CType, position: usize, register: u64) -> String {
-    let family = if is_clean(ty, register) { "args" } else { "dirty" };
+/// Name of the cell that an argument counts in: its type, its position from 1, whether there was dirt above it, or whether
+/// a 32-bit instruction made it.
+pub fn argument_cell(ty: &CType, position: usize, check: &Check) -> String {
+    let family = match check.registers.get(position - 1) {
+        Some(_) if check.halves && position <= REGISTERS => "zext",
+        Some(register) if !is_clean(ty, *register) => "dirty",
+        _ => "args",
+    };
     format!("{family}::{}_{position}", ty.name)
 }
 
@@ -57,8 +66,7 @@ pub fn result_cell(ty: &CType) -> String {
 
 /// All cells that a check's own arguments and result count in.
 pub fn cells(check: &Check, kfunc: &Kfunc) -> Vec<String> {
-    let arguments = kfunc.params.iter().zip(&check.registers).zip(1..);
-    let mut cells: Vec<String> = arguments.map(|((ty, value), at)| argument_cell(ty, at, *value)).collect();
+    let mut cells: Vec<String> = kfunc.params.iter().zip(1..).map(|(ty, at)| argument_cell(ty, at, check)).collect();
     if check.expected_result(kfunc).is_some() {
         cells.extend(kfunc.result.as_ref().map(result_cell));
     }

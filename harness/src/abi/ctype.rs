@@ -93,6 +93,10 @@ impl CType {
                 .into_iter()
                 .map(|value| self.widen(value))
                 .collect();
+        if self.bits == 64 {
+            // Where an extension from 32 bits would show.
+            values.extend([0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, 0xffff_ffff_8000_0000]);
+        }
         let mut seen = std::collections::HashSet::new();
         values.retain(|value| seen.insert(*value));
         values

@@ -248,6 +248,7 @@ pub fn emit_tail_call(from_function: bool, before: Option<&Kfunc>, env: &Env) ->
 }
 
 /// A program that counts its runs in the first row, calls a kfunc and then itself, by a tail call, until the kernel says no.
+/// `from_function`: the main function calls the kfunc as well, and then a function that does all this.
 pub fn emit_counting(from_function: bool, kfunc: &Kfunc, env: &Env) -> Emitted {
     let mut asm = Asm::default();
     let body = |asm: &mut Asm| {
@@ -265,6 +266,11 @@ pub fn emit_counting(from_function: bool, kfunc: &Kfunc, env: &Env) -> Emitted {
         asm.finish(0);
     };
     if from_function {
+        // What the JIT keeps for tail calls must survive this call, too, and reach the function.
+        asm.one(Insn::mov(Reg::R6, Reg::R1));
+        asm.two(Insn::ld_imm64(Reg::R1, canary(OUTER_SALT, 3)));
+        asm.one(Insn::call_kfunc(kfunc.id as i32, kfunc.slot));
+        asm.one(Insn::mov(Reg::R1, Reg::R6));
         let at = asm.insns.len();
         asm.one(Insn::call_local(0));
         asm.finish(0);
@@ -278,7 +284,7 @@ pub fn emit_counting(from_function: bool, kfunc: &Kfunc, env: &Env) -> Emitted {
 /// The call and nothing else; its result, if that is the point, goes to the first word of the first row.
 pub fn emit_bare(check: &Check, kfunc: &Kfunc, with_result: bool, env: &Env) -> Emitted {
     let mut asm = Asm::default();
-    arguments(&mut asm, &check.registers);
+    arguments(&mut asm, check);
     asm.one(Insn::call_kfunc(kfunc.id as i32, kfunc.slot));
     if with_result {
         asm.two(Insn::ld_map_value(Reg::R1, env.rows, 0));
@@ -299,7 +305,7 @@ pub fn emit_first(kfunc: &Kfunc) -> Emitted {
 /// A program that ends with the call: the result is what it returns.
 pub fn emit_last(check: &Check, kfunc: &Kfunc) -> Emitted {
     let mut asm = Asm::default();
-    arguments(&mut asm, &check.registers);
+    arguments(&mut asm, check);
     asm.one(Insn::call_kfunc(kfunc.id as i32, kfunc.slot));
     asm.one(Insn::exit());
     asm.end()
@@ -345,20 +351,38 @@ pub fn mark(salt: u64) -> u64 {
 
 fn call(asm: &mut Asm, check: &Check, kfunc: &Kfunc, row: usize, far: i16, env: &Env) {
     keep(asm, check.salt, far);
-    arguments(asm, &check.registers);
+    arguments(asm, check);
     asm.two(Insn::ld_imm64(Reg::R0, check.poison()));
     asm.one(Insn::call_kfunc(kfunc.id as i32, kfunc.slot));
     found(asm, row, check.salt, far, kfunc.result.is_some(), env);
 }
 
-/// Loads arguments: five registers, and the rest below R11 (include/linux/filter.h, `BPF_REG_PARAMS`).
-pub fn arguments(asm: &mut Asm, registers: &[u64]) {
+/// Loads arguments: five registers, and the rest below R11 (include/linux/filter.h, `BPF_REG_PARAMS`). Each in one of the ways
+/// that compilers know for its value.
+pub fn arguments(asm: &mut Asm, check: &Check) {
+    let registers = &check.registers;
     for (index, value) in registers.iter().skip(5).enumerate() {
-        asm.two(Insn::ld_imm64(Reg::R0, *value));
-        asm.one(Insn::store(Size::Dw, Reg::R11, -8 * (index as i16 + 1), Reg::R0));
+        let slot = -8 * (index as i16 + 1);
+        match i32::try_from(value.cast_signed()) {
+            Ok(short) if index % 2 == 0 => asm.one(Insn::store_imm(Size::Dw, Reg::R11, slot, short)),
+            _ => {
+                asm.two(Insn::ld_imm64(Reg::R0, *value));
+                asm.one(Insn::store(Size::Dw, Reg::R11, slot, Reg::R0));
+            }
+        }
     }
-    for (register, value) in [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5].into_iter().zip(registers) {
-        asm.two(Insn::ld_imm64(register, *value));
+    for (index, (register, value)) in
+        [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5].into_iter().zip(registers).enumerate()
+    {
+        match i32::try_from(value.cast_signed()) {
+            _ if check.halves => {
+                let dirt = canary(check.salt, 20 + index as u64) << 32;
+                asm.two(Insn::ld_imm64(register, dirt | value & 0xffff_ffff));
+                asm.one(Insn::mov32(register, register));
+            }
+            Ok(short) if index % 2 == 1 => asm.one(Insn::mov_imm(register, short)),
+            _ => asm.two(Insn::ld_imm64(register, *value)),
+        }
     }
 }
 
@@ -432,7 +456,7 @@ mod tests {
     }
 
     fn check(params: usize) -> Check {
-        Check { kfunc: 0, registers: vec![7; params], salt: 99 }
+        Check { kfunc: 0, registers: vec![7; params], salt: 99, halves: false }
     }
 
     #[test]
@@ -459,8 +483,10 @@ mod tests {
     #[test]
     fn the_sixth_argument_goes_below_r11() {
         let program = emit(&[check(7)], &[kfunc(7)], Place::Main, &Env::default());
-        let stores: Vec<i16> = program.insns.iter().filter(|i| i.code == 0x7b && i.dst == 11).map(|i| i.off).collect();
+        let stores: Vec<i16> = program.insns.iter().filter(|i| i.dst == 11).map(|i| i.off).collect();
         assert_eq!(stores, [-8, -16]);
+        let codes: Vec<u8> = program.insns.iter().filter(|i| i.dst == 11).map(|i| i.code).collect();
+        assert_eq!(codes, [0x7a, 0x7b], "an immediate and a register");
         let call = program.insns.iter().position(|i| i.code == 0x85).unwrap();
         let poison = canary(99, super::super::check::POISON);
         assert_eq!(program.insns[call - 2].imm, poison as u32 as i32);

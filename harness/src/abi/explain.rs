@@ -33,7 +33,7 @@ pub(super) fn reach(calls: &Calls) -> String {
 /// The same for one argument or result, from its cell's name.
 pub fn shape(cell: &str, kfunc: &Kfunc) -> String {
     match cell.split_once("::") {
-        Some(("args" | "dirty", name)) => {
+        Some(("args" | "dirty" | "zext", name)) => {
             let (ty, position) = name.rsplit_once('_').unwrap_or((name, "0"));
             let position_index = position.parse::<usize>().unwrap_or(0);
             let width = position_index.checked_sub(1).and_then(|at| kfunc.params.get(at)).map_or(0, |ty| ty.bits);
@@ -66,7 +66,8 @@ pub fn listing(seen: &mut Observation, program: &Emitted, lab: &Lab) {
     seen.facts.insert("program".into(), text);
 }
 
-/// Evidence for a mismatch: the call, made alone, made smaller, and the code that the JIT made of it.
+/// Evidence for a mismatch: the call, made alone, made smaller, and the code that the JIT made of it. Of what is known only
+/// the call and its code.
 ///
 /// # Errors
 /// When the guest is gone.
@@ -76,6 +77,7 @@ pub(super) fn evidence(
     arch: &Arch,
     calls: &Calls,
     mismatch: &Mismatch,
+    is_known: bool,
     seen: &mut Observation,
 ) -> Result<(), SysError> {
     let Some(check) = calls.checks.get(mismatch.check) else { return Ok(()) };
@@ -84,6 +86,9 @@ pub(super) fn evidence(
     seen.facts.insert("expected".into(), mismatch.expected.clone());
     seen.facts.insert("received".into(), mismatch.got.clone());
     let mut alone = Calls { checks: vec![check.clone()], ..calls.clone() };
+    if is_known {
+        return machine_code(sys, lab, arch, &alone, kfunc, seen);
+    }
     let mut attempts = ATTEMPTS;
     if calls.checks.len() > 1 && !still_fails(sys, lab, &alone, mismatch, &mut attempts)? {
         let text = format!("it does not fail when it is the only call; here it was number {}", mismatch.check + 1);
@@ -125,7 +130,7 @@ fn still_fails(
 
 /// A cell's name without whether there was dirt, which goes away when a value becomes smaller.
 fn kind(cell: &str) -> &str {
-    cell.strip_prefix("dirty::").or_else(|| cell.strip_prefix("args::")).unwrap_or(cell)
+    ["dirty::", "args::", "zext::"].iter().find_map(|family| cell.strip_prefix(family)).unwrap_or(cell)
 }
 
 /// Makes the values of a call smaller as long as it fails: arguments that do not matter become 0, and of the dirt a single
@@ -146,7 +151,8 @@ fn smaller(
             candidates.extend([ty.bits, 32].map(|bit| 1u64.checked_shl(bit).unwrap_or(0)));
         }
         candidates.extend([1, 1 << (ty.bits - 1)]);
-        for candidate in candidates.into_iter().filter(|candidate| *candidate != value) {
+        let room = if calls.checks[0].halves { u64::from(u32::MAX) } else { u64::MAX };
+        for candidate in candidates.into_iter().filter(|candidate| *candidate != value && *candidate <= room) {
             let mut check = calls.checks[0].clone();
             check.registers[index] = candidate;
             let attempt = Calls { checks: vec![check], ..calls.clone() };

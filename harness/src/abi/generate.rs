@@ -35,7 +35,19 @@ pub fn dirty(kfuncs: &[Kfunc], most: usize, seed: u64) -> Vec<Check> {
     calls.into_iter().filter(|check| has_narrow(&kfuncs[check.kfunc])).collect()
 }
 
-/// `count` calls of any function with any values, half of the narrow ones dirty.
+/// Calls whose first five arguments are made by 32-bit instructions.
+pub fn halves(kfuncs: &[Kfunc], most: usize, seed: u64) -> Vec<Check> {
+    let calls = calls(kfuncs, most.min(REGISTERS), seed ^ 2, |ty, round, _| {
+        let edges = ty.edges();
+        edges[round % edges.len()] & 0xffff_ffff
+    });
+    // Each edge once is enough, and what functions of few parameters show, those of five show as well.
+    let is_full = |check: &Check| kfuncs[check.kfunc].params.len() == REGISTERS;
+    calls.into_iter().filter(is_full).map(|check| Check { halves: true, ..check }).collect()
+}
+
+/// `count` calls of any function with any values, half of the narrow ones dirty, and of a quarter of the calls the arguments
+/// are made by 32-bit instructions.
 pub fn random(kfuncs: &[Kfunc], most: usize, seed: u64, count: usize) -> Vec<Check> {
     let mut rng = Rng::new(seed ^ 0x72616e646f6d);
     let usable: Vec<usize> = usable(kfuncs, most).map(|(index, _)| index).collect();
@@ -45,8 +57,10 @@ pub fn random(kfuncs: &[Kfunc], most: usize, seed: u64, count: usize) -> Vec<Che
     let mut calls = Vec::with_capacity(count);
     for _ in 0..count {
         let kfunc = usable[rng.below(usable.len())];
-        let registers = kfuncs[kfunc].params.iter().map(|ty| any(ty, &mut rng)).collect();
-        calls.push(Check { kfunc, registers, salt: rng.draw() });
+        let halves = rng.below(4) == 0;
+        let value = |ty: &CType| if halves { ty.widen(rng.draw()) & 0xffff_ffff } else { any(ty, &mut rng) };
+        let registers = kfuncs[kfunc].params.iter().map(value).collect();
+        calls.push(Check { kfunc, registers, salt: rng.draw(), halves });
     }
     calls
 }
@@ -89,7 +103,7 @@ fn calls(kfuncs: &[Kfunc], most: usize, seed: u64, value: impl Fn(&CType, usize,
             let at = |position: usize| round + position * 3;
             let registers =
                 kfunc.params.iter().enumerate().map(|(position, ty)| value(ty, at(position), &mut rng)).collect();
-            calls.push(Check { kfunc: index, registers, salt: rng.draw() });
+            calls.push(Check { kfunc: index, registers, salt: rng.draw(), halves: false });
         }
     }
     calls
@@ -99,8 +113,10 @@ fn calls(kfuncs: &[Kfunc], most: usize, seed: u64, value: impl Fn(&CType, usize,
 fn rounds(kfunc: &Kfunc) -> usize {
     let of = |ty: &CType| (2 * ty.edges().len()).max(ty.dirt().len() + ty.edges().len() / 2);
     let most = kfunc.params.iter().map(of).max().unwrap_or(1);
-    // Long functions exist in many rotations of the same types; half as many rounds still give each position each value.
-    if kfunc.params.len() > REGISTERS { most.div_ceil(2) } else { most }
+    // Functions of one type take every value in every position; mixed ones, which exist in many rotations, half of them.
+    let is_mixed = kfunc.params.windows(2).any(|pair| pair[0] != pair[1]);
+    let is_long = kfunc.params.len() > REGISTERS;
+    most.div_ceil(if is_long { 2 } else { 1 } * if is_mixed { 3 } else { 1 })
 }
 
 #[cfg(test)]
@@ -133,20 +149,23 @@ mod tests {
 
     #[test]
     fn every_parameter_takes_every_edge_and_every_dirt() {
-        let kfuncs = [kfunc(types())];
-        let seen = |checks: &[Check], position: usize| -> BTreeSet<u64> {
-            checks.iter().map(|check| check.registers[position]).collect()
-        };
-        let clean = clean(&kfuncs, 5, 7);
-        for (position, ty) in types().iter().enumerate() {
-            assert!(ty.edges().iter().all(|edge| seen(&clean, position).contains(edge)), "{ty:?}");
-        }
-        let dirty = dirty(&kfuncs, 5, 7);
-        for (position, ty) in types().iter().enumerate() {
-            let dirt: BTreeSet<u64> = seen(&dirty, position).iter().map(|value| value & !ty.mask()).collect();
-            // Whether a sign is there decides what an edge has above it, so compare what differs from the widened value.
-            let masks: BTreeSet<u64> = seen(&dirty, position).iter().map(|value| value ^ ty.widen(*value)).collect();
-            assert!(!ty.is_narrow() || ty.dirt().iter().all(|mask| masks.contains(mask)), "{ty:?} {dirt:x?}");
+        for ty in types() {
+            let kfuncs = [kfunc(vec![ty.clone(); REGISTERS])];
+            let seen = |checks: &[Check], position: usize| -> BTreeSet<u64> {
+                checks.iter().map(|check| check.registers[position]).collect()
+            };
+            let (clean, dirty) = (clean(&kfuncs, 5, 7), dirty(&kfuncs, 5, 7));
+            let halves = halves(&kfuncs, 5, 7);
+            assert!(halves.iter().all(|check| check.halves));
+            for position in 0..REGISTERS {
+                let low: BTreeSet<u64> = ty.edges().iter().map(|edge| edge & 0xffff_ffff).collect();
+                assert!(ty.edges().iter().all(|edge| seen(&clean, position).contains(edge)), "{ty:?}");
+                assert_eq!(seen(&halves, position), low, "{ty:?}");
+                // What differs from the widened value: a sign decides what an edge itself has above it.
+                let masks: BTreeSet<u64> =
+                    seen(&dirty, position).iter().map(|value| value ^ ty.widen(*value)).collect();
+                assert!(ty.dirt().iter().all(|mask| masks.contains(mask)), "{ty:?} {masks:x?}");
+            }
         }
     }
 

@@ -71,6 +71,7 @@ pub fn compare(checks: &[Check], kfuncs: &[Kfunc], place: Place, seen: &Seen) ->
             note("calls::return".into(), "return".into(), "it returns".into(), came_to(row[MARK]));
         }
     }
+    wrong.extend(unbalanced(checks, place, seen));
     let expected = checks.len() * place.repeats();
     if seen.records.len() > expected {
         wrong.push(Mismatch {
@@ -91,6 +92,26 @@ pub fn compare(checks: &[Check], kfuncs: &[Kfunc], place: Place, seen: &Seen) ->
         });
     }
     wrong
+}
+
+/// A call leaves the stack pointer where it was: so all calls of a function, in one function of a program, find it at the same
+/// place. The first that does not.
+fn unbalanced(checks: &[Check], place: Place, seen: &Seen) -> Option<Mismatch> {
+    let mut first: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
+    let records = seen.records.iter().take(checks.len() * place.repeats()).enumerate();
+    for (index, record) in records {
+        let at = *first.entry(&record.name).or_insert(record.sp);
+        if at != record.sp {
+            return Some(Mismatch {
+                check: index % checks.len(),
+                cell: "stack::balanced".into(),
+                what: format!("stack frame of {}, in the program's call number {}", record.name, index + 1),
+                expected: format!("{at:#x}, as in the first call of it"),
+                got: format!("{:#x}", record.sp),
+            });
+        }
+    }
+    None
 }
 
 fn row(seen: &Seen, index: usize) -> [u64; ROW] {
@@ -135,11 +156,17 @@ fn arguments(
     for (((ty, sent), got), position) in kfunc.params.iter().zip(&check.registers).zip(&record.args).zip(1..) {
         let expected = ty.widen(*sent);
         if *got != expected {
-            note(argument_cell(ty, position, *sent), argument(ty, position, *sent), hex(expected), hex(*got));
+            note(
+                argument_cell(ty, position, check),
+                argument(ty, position, *sent, check.halves),
+                hex(expected),
+                hex(*got),
+            );
         } else if record.differs(position) {
-            let what = format!("{}, against itself after it went through memory", argument(ty, position, *sent));
+            let what =
+                format!("{}, against itself after it went through memory", argument(ty, position, *sent, check.halves));
             let got = "not equal: what stands above its bits is not what the psABI promises the callee";
-            note(argument_cell(ty, position, *sent), what, "equal".into(), got.into());
+            note(argument_cell(ty, position, check), what, "equal".into(), got.into());
         }
     }
     if record.flags & MISALIGNED != 0 {
@@ -148,8 +175,9 @@ fn arguments(
     }
 }
 
-fn argument(ty: &CType, position: usize, sent: u64) -> String {
-    format!("argument {position} ({}), sent as {sent:#018x}", ty.name)
+fn argument(ty: &CType, position: usize, sent: u64, halves: bool) -> String {
+    let made = if halves { " by a 32-bit instruction" } else { "" };
+    format!("argument {position} ({}), sent as {sent:#018x}{made}", ty.name)
 }
 
 /// A number for people.
@@ -183,7 +211,7 @@ mod tests {
     }
 
     fn check() -> Check {
-        Check { kfunc: 0, registers: vec![0xff80, 0xffff_fff0], salt: 42 }
+        Check { kfunc: 0, registers: vec![0xff80, 0xffff_fff0], salt: 42, halves: false }
     }
 
     /// What a right kernel leaves behind.
@@ -239,6 +267,9 @@ mod tests {
         let mut seen = right();
         seen.records = vec![seen.records[0].clone(); 3];
         assert_eq!(compare(&[check()], &kfuncs(), Place::Loop, &seen), []);
+        seen.records[1].sp = 8;
+        assert_eq!(compare(&[check()], &kfuncs(), Place::Loop, &seen)[0].cell, "stack::balanced");
+        seen.records[1].sp = 0;
         seen.records.pop();
         assert_eq!(compare(&[check()], &kfuncs(), Place::Loop, &seen).len(), 1);
     }

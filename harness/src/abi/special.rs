@@ -147,7 +147,7 @@ impl Suite {
     fn watched(&mut self, sys: &mut dyn Sys, lab: &Lab, cell: &str, place: Place) -> Result<(), SysError> {
         let mut checks = generate::sample(&lab.kfuncs, generate::REGISTERS, 3, 8);
         if let Some(kfunc) = lab.kfuncs.iter().position(|kfunc| kfunc.name.starts_with("kfc_clobber")) {
-            checks.push(Check { kfunc, registers: vec![0x1234_5678_9abc_def0], salt: 5 });
+            checks.push(Check { kfunc, registers: vec![0x1234_5678_9abc_def0], salt: 5, halves: false });
         }
         for place in [place, if place == Place::Main { Place::Subprogram } else { place }] {
             if place.has_functions() && !self.arch.claims.subprograms.holds(self.release()) {
@@ -197,14 +197,15 @@ impl Suite {
             self.refused(cell, errno, "it cannot be put into a map of programs".into(), &program, lab);
             return Ok(());
         }
-        let ran = lab.run(sys, fd, ProgType::Syscall, 1, TAIL_CALL_RUNS as usize + 4)?;
+        let ran = lab.run(sys, fd, ProgType::Syscall, 1, 2 * TAIL_CALL_RUNS as usize + 4)?;
         files::close(sys, fd as u64)?;
         match ran {
             Ok(seen) => {
                 let runs = seen.rows.first().copied().unwrap_or(0);
                 let calls = seen.records.iter().filter(|record| record.name == kfunc.name).count() as u64;
+                let per_run = if from_function { 2 } else { 1 };
                 let wrong = differs("runs of the program", TAIL_CALL_RUNS, runs)
-                    .or_else(|| differs("calls of the kfunc", TAIL_CALL_RUNS, calls))
+                    .or_else(|| differs("calls of the kfunc", per_run * TAIL_CALL_RUNS, calls))
                     .or_else(|| differs("what the program returned", 0, seen.retval.into()));
                 self.judge(cell, 3, wrong, &program, lab);
             }
@@ -257,7 +258,7 @@ fn program(special: Special, lab: &Lab) -> Option<Emitted> {
         Special::First => return lab.kfunc("kfc_rec_0").map(emit::emit_first),
         Special::Last => {
             let kfunc = lab.kfunc("kfc_ret_u64")?;
-            return Some(emit::emit_last(&Check { kfunc: 0, registers: vec![LAST], salt: 0 }, kfunc));
+            return Some(emit::emit_last(&Check { kfunc: 0, registers: vec![LAST], salt: 0, halves: false }, kfunc));
         }
         Special::ThrowFromMain => {
             asm.two(Insn::ld_imm64(Reg::R1, canary(1, 1)));

@@ -82,7 +82,9 @@ impl Session<'_> {
             .collect();
         let release = self.running.as_ref().map_or(Release(0, 0), |running| running.release);
         self.release_seen = release;
-        let mut suite = Suite::new(self.planned.abi, &self.planned.arch, release, names.iter().cloned());
+        let known = self.planned.cases.iter().filter(|case| self.known(release, case).is_some());
+        let known: Vec<String> = known.map(|case| case.name.clone()).collect();
+        let mut suite = Suite::new(self.planned.abi, &self.planned.arch, release, names.iter().cloned()).knowing(known);
         let ended = self.drive(&mut suite);
         if let Err(error) = &ended
             && !suite.has_begun()
