@@ -104,6 +104,8 @@ pub struct Arch {
     pub claims: Claims,
     /// How long to wait for a guest under TCG on a slow machine.
     pub deadlines: Deadlines,
+    /// What its JIT emits.
+    pub jit: Jit,
     /// System call numbers.
     pub syscalls: SyscallNumbers,
 }
@@ -152,6 +154,14 @@ pub struct Channel {
     /// The guest's name of the second serial port, used when one of `needs` is missing.
     #[serde(default)]
     pub uart: Option<String>,
+}
+
+/// What an arch's JIT emits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jit {
+    /// How far from a program a callee may be for its plain call instructions, in MiB; 0 if it always loads the address.
+    pub direct_call_mib: u64,
 }
 
 /// First mainline releases whose JIT claims a capability.

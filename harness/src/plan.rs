@@ -410,7 +410,7 @@ fn chosen_names<'a>(chosen: &[(KernelSpec, &'a Arch, Share)]) -> Vec<(&'a str, K
 }
 
 /// Whether the conformance modules can be built against a kernel: one that was built here, with types and the JIT on.
-fn takes_abi(kernel: &KernelSpec) -> bool {
+pub fn takes_abi(kernel: &KernelSpec) -> bool {
     matches!(kernel, KernelSpec::Built { variant: images::Variant::Plain, .. })
 }
 
@@ -507,6 +507,76 @@ mod tests {
         let names: Vec<String> = plan.kernels[0].cases.iter().map(Case::full_name).collect();
         assert_eq!(names, ["probe::jit"]);
         assert!(!plan.kernels[0].complete);
+    }
+
+    fn with_abi(built: &[&str]) -> Catalog {
+        let mut catalog = catalog();
+        catalog.cases.extend(abi_cases(&catalog.arches));
+        catalog.built = built.iter().map(|name| (*name).to_owned()).collect();
+        catalog
+    }
+
+    fn shown(selection: &Selection, catalog: &Catalog) -> Vec<String> {
+        let plan = plan(selection, catalog).unwrap();
+        let count = |kernel: &PlannedKernel, suite| kernel.cases.iter().filter(|case| case.suite == suite).count();
+        let row = |kernel: &PlannedKernel| {
+            let (abi, control) = (count(kernel, "abi"), count(kernel, "control"));
+            format!("{} {} abi {} control {control}", kernel.arch.name, kernel.kernel, abi > 0)
+        };
+        plan.kernels.iter().map(row).collect()
+    }
+
+    #[test]
+    fn the_abi_suite_is_run_where_a_kernel_was_built_and_left_out_in_one_line_where_not() {
+        let catalog = with_abi(&["x86_64", "loongarch64"]);
+        let rows = shown(&Selection::default(), &catalog);
+        assert_eq!(
+            rows,
+            [
+                "x86_64 stock:testing abi false control 1",
+                "x86_64 built:testing abi true control 0",
+                "arm64 stock:testing abi false control 1",
+                "loongarch64 built:testing abi true control 1",
+                "riscv64 stock:testing abi false control 1",
+                "arm32 stock:testing abi false control 1",
+            ]
+        );
+        let notes = plan(&Selection::default(), &catalog).unwrap().notes;
+        let said: Vec<&String> = notes.iter().filter(|note| note.contains("the abi suite")).collect();
+        assert_eq!(said.len(), 1, "{notes:?}");
+        assert!(said[0].contains("arm64, riscv64, x86_32;") && said[0].contains("--arch arm64,riscv64,x86_32"));
+    }
+
+    #[test]
+    fn by_name_the_abi_suite_builds_what_it_needs() {
+        let selection =
+            Selection { suites: vec!["abi".into()], arches: vec!["riscv64".into()], ..Selection::default() };
+        assert_eq!(shown(&selection, &with_abi(&[])), ["riscv64 built:testing abi true control 0"]);
+        let stock = Selection { kernels: vec!["stock".into()], ..selection };
+        let message = plan(&stock, &with_abi(&[])).unwrap_err().to_string();
+        assert!(message.contains("stock:testing is none: --kernel built"), "{message}");
+        // Where the JIT declines there is one cell, not thousands.
+        let arm32 = Selection { arches: vec!["arm32".into()], suites: vec!["abi".into()], ..Selection::default() };
+        assert_eq!(plan(&arm32, &with_abi(&[])).unwrap().kernels[0].cases.len(), 1);
+    }
+
+    #[test]
+    fn every_known_failure_of_the_abi_suite_is_about_a_cell() {
+        let catalog = with_abi(&[]);
+        let names: Vec<String> = catalog.arches.iter().map(|arch| arch.name.clone()).collect();
+        let known = Expectations::parse("e", testcases::EXPECTATIONS, &names).unwrap();
+        for arch in &catalog.arches {
+            let on = crate::expectations::Subject {
+                arch: &arch.name,
+                release: crate::arch::Release(7, 2),
+                config: &|_| Some(true),
+            };
+            for entry in known.applicable(&on).filter(|entry| entry.suite() == Some("abi")) {
+                let cells = abi::cells::cells(arch, false);
+                let is_met = |(name, _): &(String, String)| format!("abi::{name}") == entry.case;
+                assert!(cells.iter().any(is_met), "{}: {}", arch.name, entry.case);
+            }
+        }
     }
 
     #[test]

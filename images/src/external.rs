@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use crate::built::collect::DEVEL;
+use crate::built::collect::{DEVEL, DEVEL_IDENTITY};
 use crate::built::make::Make;
 use crate::built::tools;
 use crate::cache::Cache;
@@ -102,7 +102,9 @@ pub(crate) fn modules(
 /// By what went in: the kernel with its configuration and tools, and the sources.
 fn key(image: &Image, sources: &ModuleSources) -> String {
     let mut hash = Sha256::new();
-    hash.update(format!("kfunc modules 1\n{}\n", image.key));
+    let identity = fs::read_to_string(image.dir.join(DEVEL_IDENTITY)).unwrap_or_else(|_| image.key.clone());
+    let (release, toolchain) = (&image.release, image.provenance.get("toolchain"));
+    hash.update(format!("kfunc modules 2\n{identity}\n{release}\n{toolchain:?}\n"));
     for (name, text) in sources.files {
         hash.update(format!("{name} {}\n", text.len()));
         hash.update(text);

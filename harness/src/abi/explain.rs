@@ -1,5 +1,6 @@
 //! What a failing check is shown with: what was sent and received, the smallest program that still fails, the machine code.
 
+use super::cells::RANDOM_PLACE;
 use super::check::{Check, is_clean};
 use super::emit::{self, Emitted, Env, Place};
 use super::kfuncs::Kfunc;
@@ -19,7 +20,7 @@ const ATTEMPTS: usize = 40;
 const LISTED: usize = 80;
 
 /// Words for the coverage table: what a batch has in common.
-pub(super) fn reach(calls: &Calls) -> String {
+pub(super) fn reach(calls: &Calls, callees: &str) -> String {
     let program = match calls.prog_type {
         ProgType::SchedCls => "sched_cls",
         ProgType::Xdp => "xdp",
@@ -27,7 +28,9 @@ pub(super) fn reach(calls: &Calls) -> String {
         _ => "syscall",
     };
     let harden = if calls.hardened { 2 } else { 0 };
-    format!("where=module context={} program={program} harden={harden}", calls.place.name())
+    let vmlinux = if calls.place == Place::Escorted { callees } else { callees.split(' ').next().unwrap_or_default() };
+    let kaslr = if calls.cell.as_ref().is_some_and(|cell| cell.starts_with(RANDOM_PLACE)) { "on" } else { "off" };
+    format!("context={} program={program} harden={harden} kaslr={kaslr} {vmlinux}", calls.place.name())
 }
 
 /// The same for one argument or result, from its cell's name.

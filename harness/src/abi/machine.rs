@@ -34,7 +34,7 @@ pub(super) fn around_call(sys: &mut dyn Sys, arch: &Arch, program: i32) -> Resul
 }
 
 /// Address and bytes of a program's first function.
-fn fetch(sys: &mut dyn Sys, program: i32) -> Result<Option<(u64, Vec<u8>)>, SysError> {
+pub(super) fn fetch(sys: &mut dyn Sys, program: i32) -> Result<Option<(u64, Vec<u8>)>, SysError> {
     let target = sys.target().clone();
     let info = |batch: &mut Batch, room: u32, code: u64, address: u64, length: u64| {
         let mut bytes = vec![0; INFO as usize];

@@ -23,4 +23,8 @@ mod suite;
 mod tally;
 
 pub use kfuncs::MODULES;
+
+/// The sources of the conformance modules.
+pub const MODULE_SOURCES: images::ModuleSources<'static> =
+    images::ModuleSources { files: testcases::KMOD, modules: &MODULES };
 pub use suite::{Redo, SEED, Settings, Step, Suite};

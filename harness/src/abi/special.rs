@@ -123,7 +123,7 @@ impl Suite {
 
     fn judge(&mut self, cell: &str, checks: u64, wrong: Option<Wrong>, program: &Emitted, lab: &Lab) {
         match wrong {
-            None => self.pass(cell, checks, "where=module context=special program=syscall"),
+            None => self.pass(cell, checks, "program=syscall"),
             Some(Wrong(what, expected, got)) => {
                 let mut seen = Observation { load_errno: Some(0), ..Observation::default() };
                 explain::listing(&mut seen, program, lab);

@@ -75,6 +75,10 @@ pub struct Suite {
     at_random_place: VecDeque<Item>,
     /// Where a function of vmlinux and one of the module were in the first guest.
     first_place: Option<[u64; 2]>,
+    /// The kernel lies elsewhere since; what is near and far is to be seen again.
+    moved: bool,
+    /// How far callees are, in words of the coverage table: of the module, of vmlinux.
+    callees: String,
     planned: bool,
     pub(super) lab: Option<Lab>,
     /// Arguments that the JIT takes.
@@ -111,6 +115,8 @@ impl Suite {
             queue: VecDeque::new(),
             at_random_place: VecDeque::new(),
             first_place: None,
+            moved: false,
+            callees: String::new(),
             known: BTreeSet::new(),
             planned: false,
             lab: None,
@@ -141,8 +147,13 @@ impl Suite {
                 Err(error) => return Err(SysError::Protocol(error)),
             }
         }
+        if std::mem::take(&mut self.moved) {
+            let place = super::lab::place(sys)?;
+            self.survey(sys, place)?;
+        }
         if !self.planned {
             self.first_place = super::lab::place(sys)?;
+            self.survey(sys, self.first_place)?;
             self.ask_for_stack_arguments(sys)?;
             self.plan();
             self.planned = true;
@@ -172,6 +183,7 @@ impl Suite {
             Ok(sys) => {
                 let place = super::lab::place(sys)?;
                 let same = place.is_none() || place == self.first_place;
+                self.moved = !same;
                 same.then(|| "this kernel did not move, although nothing told it to stay".to_owned())
             }
         };
@@ -242,8 +254,8 @@ impl Suite {
     /// What a cell came to.
     pub fn result(&mut self, cell: &str) -> (Observation, Outcome) {
         let mut tally = self.tallies.remove(cell).unwrap_or_default();
-        if let Some(position) = cells::position(cell).filter(|position| *position > self.most) {
-            let line = format!("this JIT takes {} arguments, and says so; this is number {position}", self.most);
+        if cells::position(cell).is_some_and(|position| position > self.most) {
+            let line = format!("this JIT takes {} arguments, and says so", self.most);
             tally.not_run.get_or_insert(line);
         }
         tally.finish()
@@ -331,6 +343,20 @@ impl Suite {
         Ok(())
     }
 
+    /// Sees how far from a program its callees are.
+    fn survey(&mut self, sys: &mut dyn Sys, place: Option<[u64; 2]>) -> Result<(), SysError> {
+        let Some((lab, [vmlinux, module])) = self.lab.clone().zip(place) else { return Ok(()) };
+        let Some(kfunc) = lab.kfunc("kfc_rec_0") else { return Ok(()) };
+        let LoadResult::Loaded(fd) = lab.load(sys, &emit::emit_first(kfunc), ProgType::Syscall)? else { return Ok(()) };
+        let code = super::machine::fetch(sys, fd)?;
+        files::close(sys, fd as u64)?;
+        let Some((program, _)) = code else { return Ok(()) };
+        let reach = self.arch.jit.direct_call_mib << 20;
+        let word = |address: u64| if program.abs_diff(address) < reach { "near" } else { "far" };
+        self.callees = format!("module={} vmlinux={}", word(module), word(vmlinux));
+        Ok(())
+    }
+
     /// Puts together what is to be done.
     fn plan(&mut self) {
         let Some(lab) = &self.lab else { return };
@@ -392,7 +418,9 @@ impl Suite {
             ("program::xdp", ProgType::Xdp),
             ("program::raw_tracepoint", ProgType::RawTracepoint),
         ] {
-            let checks = generate::sample(kfuncs, most, seed ^ 0x70, 60);
+            // No stack arguments: JITs have no private stack in programs with them.
+            let mut checks = generate::sample(kfuncs, generate::REGISTERS, seed ^ 0x70, 60);
+            checks.extend(by_name("kfc_clobber", &numbers));
             named.push(Calls { prog_type, ..calls(Some(cell), Place::Main, checks) });
         }
         for (cell, place) in [("hardened::main", Place::Main), ("hardened::subprogram", Place::Subprogram)] {
@@ -535,7 +563,7 @@ impl Suite {
 
     /// Counts what was compared.
     fn count(&mut self, lab: &Lab, calls: &Calls, seen: &Seen) {
-        let reach = explain::reach(calls);
+        let reach = explain::reach(calls, &self.callees);
         let Some(cell) = &calls.cell else {
             for (row, check) in calls.checks.iter().enumerate() {
                 let kfunc = &lab.kfuncs[check.kfunc];

@@ -47,6 +47,8 @@ pub enum Command {
     Run(RunArgs),
     /// Show a saved run as a table
     Table(TableArgs),
+    /// Show what the abi suite reached of each kernel's call path, and where architectures differ
+    Coverage(CoverageArgs),
     /// Show what there is: arches, suites, cases or kernels
     List(ListArgs),
     /// Show or tidy the cache of kernels
@@ -167,6 +169,14 @@ pub struct TableArgs {
     /// Also show every failing cell with its evidence (terminal form only)
     #[arg(long)]
     pub failures: bool,
+}
+
+/// `kfunc coverage`.
+#[derive(Debug, Args)]
+pub struct CoverageArgs {
+    /// A results file; `-` is standard input [default: the newest saved run]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// `--format`.

@@ -8,6 +8,7 @@ use super::args::{BuildArgs, ImagesArgs, ImagesCommand};
 use super::error::Error;
 use super::list::columns;
 use super::out;
+use crate::abi::MODULE_SOURCES;
 use crate::arch::{self, Arch};
 use crate::doctor::needs;
 use crate::event::{self, Event, Planned};
@@ -134,6 +135,7 @@ fn build(args: BuildArgs, cache_dir: Option<PathBuf>) -> Result<(), Error> {
     })
     .map_err(failed)?;
     let shown = spec.to_string();
+    let takes_modules = crate::plan::takes_abi(&spec);
     let progress = Progress::to_stderr();
     let kernels = arches.iter().map(|a| Planned { arch: a.name.clone(), kernel: shown.clone(), cases: 0 }).collect();
     progress.event(&Event::PlanReady { kernels });
@@ -145,7 +147,15 @@ fn build(args: BuildArgs, cache_dir: Option<PathBuf>) -> Result<(), Error> {
             }
         };
         match store.build(&spec, &arch.target(), &tell) {
-            Ok(image) => out::stdout(&format!("{}  {}\n", image.key, image.kernel.display()))?,
+            Ok(image) => {
+                out::stdout(&format!("{}  {}\n", image.key, image.kernel.display()))?;
+                // A first run of the abi suite need not wait for them.
+                if takes_modules
+                    && let Err(error) = store.external_modules(&image, &arch.target(), &MODULE_SOURCES, &tell)
+                {
+                    failures.push(needs::explain(&error));
+                }
+            }
             // One that fails keeps no other from being built.
             Err(error) => failures.push(needs::explain(&error)),
         }

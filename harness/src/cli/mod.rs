@@ -41,6 +41,7 @@ fn of(words: Vec<OsString>) -> u8 {
     let done = match cli.command {
         Command::Run(args) => run::run(args, typed),
         Command::Table(args) => table::table(&args).map(|()| exit::OK),
+        Command::Coverage(args) => table::coverage(&args).map(|()| exit::OK),
         Command::List(args) => list::list(&args).map(|()| exit::OK),
         Command::Images(args) => images::images(args).map(|()| exit::OK),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -111,6 +111,28 @@ pub fn terminal(results: &RunResults, paint: Paint) -> String {
     out
 }
 
+/// A table of texts, the first column's to the left and the others to the right. Ends with a line feed.
+pub(super) fn plain_table(header: &[String], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index + 1 == header.len() { 0 } else { 2 }));
+        if index > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut out = String::new();
+    for line in table.lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
 /// The table and its notes as Markdown. Ends with a line feed.
 pub fn markdown(results: &RunResults) -> String {
     let rows = rows(results);
@@ -177,7 +199,7 @@ fn notes(results: &RunResults, rows: &[Row]) -> Vec<String> {
 }
 
 /// A note broken at spaces so that it stays within [`WIDTH`], further lines indented.
-fn wrapped(note: &str) -> String {
+pub(super) fn wrapped(note: &str) -> String {
     let mut out = String::new();
     let mut line = String::new();
     for word in note.split(' ') {

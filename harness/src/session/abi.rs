@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{INTERRUPTED, Session};
-use crate::abi::{MODULES, Step, Suite, cells};
+use crate::abi::{MODULE_SOURCES, MODULES, Step, Suite, cells};
 use crate::arch::Release;
 use crate::bpf;
 use crate::doctor::needs;
@@ -173,11 +173,10 @@ impl Session<'_> {
         }
         let image = self.image()?.clone();
         let target = self.planned.arch.target();
-        let sources = images::ModuleSources { files: testcases::KMOD, modules: &MODULES };
         let modules = self
             .shared
             .store
-            .external_modules(&image, &target, &sources, &|event| self.tell_image(event))
+            .external_modules(&image, &target, &MODULE_SOURCES, &|event| self.tell_image(event))
             .map_err(|error| needs::explain(&error))?;
         let Some(running) = self.running.as_mut() else { return Err("there is no guest".into()) };
         for module in &modules {

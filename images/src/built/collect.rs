@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 
 use object::read::ReadCache;
 use object::{Object, ObjectSection};
+use sha2::{Digest, Sha256};
 
 use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
+use crate::http::hex;
 use crate::modules::Known;
 use crate::store::{BuildNames, KNOWN, Target, directory_modules};
 use crate::unwrap::unwrap_kernel;
@@ -17,6 +20,9 @@ use super::make::Make;
 
 /// What modules are built against: the tree's headers, scripts and configuration, as `make` prepares them for packages.
 pub(crate) const DEVEL: &str = "devel.tar.zst";
+/// What that tree and the kernel's types are, in a hash: kernels that differ in code only have equal ones, and modules built
+/// against one of them can be loaded into the others.
+pub(crate) const DEVEL_IDENTITY: &str = "devel.sha256";
 
 /// Fills `staged`; gives the kernel's release and the files that must be there, with their sizes.
 pub(crate) fn collect(
@@ -102,16 +108,53 @@ fn devel(cache: &Cache, make: &Make, staged: &Path) -> Result<()> {
         return Ok(()); // before 6.3
     }
     make.quick(&["run-command".to_owned(), command])?;
+    let mut identity = Sha256::new();
+    if let Ok(types) = fs::read(staged.join("btf")) {
+        identity.update(types);
+    }
     let path = staged.join(DEVEL);
     let out = File::create(&path).context("create", &path)?;
     let write = |e: std::io::Error| cache.io("write", &path, e, 0);
     let mut encoder = zstd::stream::write::Encoder::new(out, 9).map_err(write)?;
     {
-        let mut tar = tar::Builder::new(&mut encoder);
+        // The same tree gives the same bytes, whenever and in whatever order it was written.
+        let mut tar = tar::Builder::new(Hashing(&mut encoder, &mut identity));
         tar.follow_symlinks(false);
-        tar.append_dir_all("devel", &tree).map_err(write)?;
+        tar.mode(tar::HeaderMode::Deterministic);
+        append_sorted(&mut tar, &tree, Path::new("devel")).map_err(write)?;
         tar.finish().map_err(write)?;
     }
     encoder.finish().map_err(write)?;
+    let path = staged.join(DEVEL_IDENTITY);
+    fs::write(&path, hex(&identity.finalize())).context("write", &path)
+}
+
+/// Writes what it passes on into a hash.
+struct Hashing<'a, W>(W, &'a mut Sha256);
+
+impl<W: Write> Write for Hashing<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.0.write(bytes)?;
+        self.1.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn append_sorted<W: Write>(tar: &mut tar::Builder<W>, dir: &Path, name: &Path) -> std::io::Result<()> {
+    tar.append_dir(name, dir)?;
+    let mut entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = name.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            append_sorted(tar, &entry.path(), &name)?;
+        } else {
+            tar.append_path_with_name(entry.path(), name)?;
+        }
+    }
     Ok(())
 }

@@ -92,7 +92,10 @@ impl Make<'_> {
             command.env_remove(name);
         }
         // A kernel is the same whenever, wherever and by whomever it is built.
-        command.env("KBUILD_BUILD_TIMESTAMP", "1970-01-01").env("KBUILD_BUILD_USER", "kfunc");
+        command
+            .env("KBUILD_BUILD_TIMESTAMP", "1970-01-01")
+            .env("KBUILD_BUILD_VERSION", "1")
+            .env("KBUILD_BUILD_USER", "kfunc");
         command.env("KBUILD_BUILD_HOST", "conformance").env("LC_ALL", "C");
         let mut file = File::options().create(true).append(true).open(&self.log).context("open the log", &self.log)?;
         let shown = command.get_args().map(|a| format!(" {}", a.display())).collect::<String>();
