@@ -69,8 +69,8 @@ pub fn listing(seen: &mut Observation, program: &Emitted, lab: &Lab) {
     seen.facts.insert("program".into(), text);
 }
 
-/// Evidence for a mismatch: the call, made alone, made smaller, and the code that the JIT made of it. Of what is known only
-/// the call and its code.
+/// Evidence for a mismatch: the call, made alone, made smaller, and the code that the JIT made of it. With no attempts
+/// left (what is known, or much is broken) only the call and its code.
 ///
 /// # Errors
 /// When the guest is gone.
@@ -80,7 +80,7 @@ pub(super) fn evidence(
     arch: &Arch,
     calls: &Calls,
     mismatch: &Mismatch,
-    is_known: bool,
+    attempts: &mut usize,
     seen: &mut Observation,
 ) -> Result<(), SysError> {
     let Some(check) = calls.checks.get(mismatch.check) else { return Ok(()) };
@@ -88,24 +88,43 @@ pub(super) fn evidence(
     sent(seen, check, kfunc);
     seen.facts.insert("expected".into(), mismatch.expected.clone());
     seen.facts.insert("received".into(), mismatch.got.clone());
-    let mut alone = Calls { checks: vec![check.clone()], ..calls.clone() };
-    if is_known {
+    if *attempts == 0 {
+        let alone = Calls { checks: vec![check.clone()], ..calls.clone() };
         return machine_code(sys, lab, arch, &alone, kfunc, seen);
     }
-    let mut attempts = ATTEMPTS;
-    if calls.checks.len() > 1 && !still_fails(sys, lab, &alone, mismatch, &mut attempts)? {
+    let left = attempts.saturating_sub(ATTEMPTS);
+    *attempts -= left;
+    let done = smallest(sys, lab, arch, calls, mismatch, attempts, seen);
+    *attempts += left;
+    done
+}
+
+/// Looks for the smallest call that still fails, and files it.
+fn smallest(
+    sys: &mut dyn Sys,
+    lab: &Lab,
+    arch: &Arch,
+    calls: &Calls,
+    mismatch: &Mismatch,
+    attempts: &mut usize,
+    seen: &mut Observation,
+) -> Result<(), SysError> {
+    let Some(check) = calls.checks.get(mismatch.check) else { return Ok(()) };
+    let mut alone = Calls { checks: vec![check.clone()], ..calls.clone() };
+    let kfunc = &lab.kfuncs[check.kfunc];
+    if calls.checks.len() > 1 && !still_fails(sys, lab, &alone, mismatch, attempts)? {
         let text = format!("it does not fail when it is the only call; here it was number {}", mismatch.check + 1);
         seen.facts.insert("alone".into(), text);
         return machine_code(sys, lab, arch, calls, kfunc, seen);
     }
     if alone.place != Place::Main {
         let in_main = Calls { place: Place::Main, hardened: false, prog_type: ProgType::Syscall, ..alone.clone() };
-        if still_fails(sys, lab, &in_main, mismatch, &mut attempts)? {
+        if still_fails(sys, lab, &in_main, mismatch, attempts)? {
             seen.facts.insert("place".into(), "it fails in the main function as well".into());
             alone = in_main;
         }
     }
-    smaller(sys, lab, &mut alone, mismatch, &mut attempts)?;
+    smaller(sys, lab, &mut alone, mismatch, attempts)?;
     let smallest = &alone.checks[0];
     if smallest != check {
         let values: Vec<String> = smallest.registers.iter().map(|value| format!("{value:#x}")).collect();

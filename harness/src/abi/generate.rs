@@ -58,17 +58,21 @@ pub fn random(kfuncs: &[Kfunc], most: usize, seed: u64, count: usize) -> Vec<Che
     for _ in 0..count {
         let kfunc = usable[rng.below(usable.len())];
         let halves = rng.below(4) == 0;
-        let value = |ty: &CType| if halves { ty.widen(rng.draw()) & 0xffff_ffff } else { any(ty, &mut rng) };
+        let value = |ty: &CType| if halves { any_clean(ty, &mut rng) & 0xffff_ffff } else { any(ty, &mut rng) };
         let registers = kfuncs[kfunc].params.iter().map(value).collect();
         calls.push(Check { kfunc, registers, salt: rng.draw(), halves });
     }
     calls
 }
 
-fn any(ty: &CType, rng: &mut Rng) -> u64 {
+/// A value of a type, widened. Another one than 0 and 1 of a bool has no meaning in C.
+fn any_clean(ty: &CType, rng: &mut Rng) -> u64 {
     let value = ty.widen(rng.draw());
-    // Another value than 0 and 1 of a bool has no meaning in C.
-    let value = if ty.name == "bool" { value & 1 } else { value };
+    if ty.name == "bool" { value & 1 } else { value }
+}
+
+fn any(ty: &CType, rng: &mut Rng) -> u64 {
+    let value = any_clean(ty, rng);
     match rng.below(2) {
         0 => value,
         _ => value ^ (rng.draw() & !ty.mask()),
@@ -175,6 +179,8 @@ mod tests {
         assert_eq!(random(&kfuncs, 5, 3, 50), random(&kfuncs, 5, 3, 50));
         assert_ne!(random(&kfuncs, 5, 3, 50), random(&kfuncs, 5, 4, 50));
         assert_eq!(dirty(&kfuncs, 5, 3), dirty(&kfuncs, 5, 3));
+        let bools = random(&kfuncs, 5, 3, 400).into_iter().map(|check| check.registers[2] & 0xff);
+        assert!(bools.into_iter().all(|value| value < 2), "C knows no other bool");
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub struct Suite {
     wanted: BTreeSet<String>,
     /// Cells of which an expectation says that they fail: nobody looks for the smallest program again.
     known: BTreeSet<String>,
+    /// Programs that may still be run to find smaller ones: where everything is broken, a few examples do.
+    attempts: usize,
     pub(super) tallies: BTreeMap<String, Tally>,
     queue: VecDeque<Item>,
     /// What is done in a guest whose kernel lies at a random place.
@@ -118,6 +120,7 @@ impl Suite {
             moved: false,
             callees: String::new(),
             known: BTreeSet::new(),
+            attempts: ATTEMPTS,
             planned: false,
             lab: None,
             most: generate::REGISTERS,
@@ -609,7 +612,9 @@ impl Suite {
         let is_control = cells::CONTROLS.iter().any(|(name, ..)| *name == cell);
         if is_first && self.wants(&cell) && !is_control {
             let is_known = self.known.contains(&cell);
-            explain::evidence(sys, lab, &self.arch, calls, mismatch, is_known, &mut seen)?;
+            let mut attempts = if is_known { 0 } else { self.attempts };
+            explain::evidence(sys, lab, &self.arch, calls, mismatch, &mut attempts, &mut seen)?;
+            self.attempts = if is_known { self.attempts } else { attempts };
             if let Some(tally) = self.tallies.get_mut(&cell) {
                 tally.first = Some((outcome, seen));
             }
@@ -628,6 +633,9 @@ impl Suite {
         }
     }
 }
+
+/// Most programs that are run in all to find smaller ones.
+const ATTEMPTS: usize = 500;
 
 /// Something to be done again. Opaque.
 #[derive(Debug, Clone)]

@@ -143,7 +143,7 @@ fn block(out: &mut Vec<String>, name: &str, lines: &[String]) {
 }
 
 /// Options of the run that a single cell's run needs too, because they say where kernels come from or how guests run.
-const KEPT_WITH_VALUE: [&str; 5] = ["--arch-file", "--mirror", "--cache-dir", "--accel", "--qemu"];
+const KEPT_WITH_VALUE: [&str; 7] = ["--arch-file", "--mirror", "--cache-dir", "--accel", "--qemu", "--seed", "--cases"];
 const KEPT: [&str; 1] = ["--offline"];
 
 /// The command that runs this cell alone.

@@ -18,7 +18,7 @@ use crate::qemu::NO_KASLR;
 use crate::sys::SysError;
 
 /// Guests that the suite may lose before it gives up.
-const GUESTS_MAX: usize = 40;
+const GUESTS_MAX: usize = 12;
 
 /// What each cell came to.
 pub(super) type Cells = BTreeMap<String, (Observation, Outcome)>;
