@@ -27,6 +27,7 @@ pub enum Event {
     Image { arch: String, kernel: String, stage: ImageStage, what: String, done: u64, total: Option<u64> },
     Booting { arch: String, kernel: String, command: String },
     Booted { arch: String, kernel: String, release: String, ms: u64 },
+    Programs { arch: String, kernel: String, done: usize, total: usize },
     CellDone { arch: String, kernel: String, cell: Box<Cell> },
     GuestLost { arch: String, kernel: String, how: String },
     KernelDone { arch: String, kernel: String, verdict: Verdict, reason: String, error: Option<String> },

@@ -85,6 +85,8 @@ pub struct Suite {
     pub(super) lab: Option<Lab>,
     /// Arguments that the JIT takes.
     most: usize,
+    /// Steps done.
+    steps: usize,
     /// Calls made.
     calls: u64,
     /// Programs loaded.
@@ -124,6 +126,7 @@ impl Suite {
             planned: false,
             lab: None,
             most: generate::REGISTERS,
+            steps: 0,
             calls: 0,
             programs: 0,
             digest: sha2::Digest::new(),
@@ -170,6 +173,7 @@ impl Suite {
         }
         // A batch that is taken apart has put its parts behind itself.
         self.queue.pop_front();
+        self.steps += 1;
         Ok(Step::More)
     }
 
@@ -238,6 +242,12 @@ impl Suite {
             self.queue.push_front(item);
             self.lost(seen, guest_is_gone);
         }
+    }
+
+    /// Steps done, and steps that there are as far as is known.
+    pub fn progress(&self) -> (usize, usize) {
+        let left = self.queue.len() + self.at_random_place.len();
+        (self.steps, self.steps + left)
     }
 
     /// Whether a program was run.

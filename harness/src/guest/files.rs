@@ -269,7 +269,7 @@ fn record(bytes: &[u8]) -> Option<Record> {
 
 /// Whether a record begins a kernel complaint that nothing should cause.
 pub fn is_splat(record: &Record) -> bool {
-    const MARKS: [&str; 17] = [
+    const MARKS: [&str; 18] = [
         "WARNING: ",
         "BUG: ",
         "kernel BUG at",
@@ -283,6 +283,7 @@ pub fn is_splat(record: &Record) -> bool {
         "INFO: task",
         "verifier bug",
         "bpf_jit: ",
+        "BPF private stack overflow",
         "bpf-jit: ",
         "refcount_t: ",
         "list_add corruption",

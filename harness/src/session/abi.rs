@@ -126,6 +126,9 @@ impl Session<'_> {
                 self.lost(error, &mut seen);
                 return Err("the guest was lost while the conformance modules were loaded".into());
             }
+            let (done, total) = suite.progress();
+            let (arch, kernel) = (self.planned.arch.name.clone(), self.planned.kernel.to_string());
+            self.tell(Event::Programs { arch, kernel, done, total });
             let under_way = suite.next();
             let Some(running) = self.running.as_mut() else { continue };
             match suite.step(&mut running.guest, &running.kernel) {

@@ -51,6 +51,8 @@ impl Lines {
             Event::Booted { arch, kernel, release, ms } => {
                 stamp(&format!("{arch} {kernel}: {release} is up after {}.{} s", ms / 1000, ms % 1000 / 100))
             }
+            // A second's work: a live display shows it, a log need not.
+            Event::Programs { .. } => Vec::new(),
             Event::CellDone { arch, kernel, cell } => {
                 self.state(arch, kernel).cell(cell);
                 if cell.standing.fails() {

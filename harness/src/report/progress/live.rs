@@ -36,6 +36,9 @@ impl Live {
             }
             Event::Booting { arch, kernel, .. } => self.update(arch, kernel, State::booting),
             Event::Booted { arch, kernel, .. } => self.update(arch, kernel, State::booted),
+            Event::Programs { arch, kernel, done, total } => {
+                self.update(arch, kernel, |state| state.programs(*done, *total));
+            }
             Event::CellDone { arch, kernel, cell } => {
                 self.update(arch, kernel, |state| state.cell(cell));
                 if cell.standing.fails() {

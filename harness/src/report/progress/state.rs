@@ -30,6 +30,10 @@ enum Stage {
     },
     Booting,
     Running,
+    Programs {
+        done: usize,
+        total: usize,
+    },
     Done(String),
 }
 
@@ -59,6 +63,11 @@ impl State {
         self.stage = Stage::Running;
     }
 
+    /// The `abi` suite comes along.
+    pub fn programs(&mut self, done: usize, total: usize) {
+        self.stage = Stage::Programs { done, total };
+    }
+
     /// A cell came in.
     pub fn cell(&mut self, cell: &Cell) {
         self.stage = Stage::Running;
@@ -85,6 +94,7 @@ impl State {
             Stage::Image { stage, what, done, total, .. } => image_line(*stage, what, *done, *total),
             Stage::Booting => "booting".into(),
             Stage::Running => self.counts(),
+            Stage::Programs { done, total } => format!("{}; abi: {done} of {total} programs", self.counts()),
             Stage::Done(ending) if self.done == 0 => ending.clone(),
             Stage::Done(ending) => format!("{}: {ending}", self.counts()),
         }
