@@ -9,7 +9,7 @@ use crate::arch::{Arch, WordSize};
 pub const ARGUMENTS_MAX: usize = 12;
 
 /// Cells about what is around a call and about single functions, with what they are about.
-const OTHERS: [(&str, &str); 36] = [
+const OTHERS: [(&str, &str); 37] = [
     ("saved::r6", "R6 is after the call what it was before"),
     ("saved::r7", "R7 is after the call what it was before"),
     ("saved::r8", "R8 is after the call what it was before"),
@@ -34,6 +34,7 @@ const OTHERS: [(&str, &str); 36] = [
     ("stack::refused_arguments", "where the JIT takes no stack arguments, a sixth argument is refused with its line"),
     ("memory::on_stack", "the callee reads and writes the program's stack, pointer and size in positions 1 and 2"),
     ("memory::late_position", "the same in positions 4 and 5"),
+    ("memory::on_private_stack", "the same in a program on a private stack, where the JIT has one"),
     ("objects::pointer", "a pointer comes back whole, and goes to the next call whole"),
     ("objects::null", "NULL is NULL"),
     ("modules::same_id", "functions of equal BTF id in two modules are not mistaken for one another"),

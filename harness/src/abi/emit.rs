@@ -59,13 +59,15 @@ pub enum Place {
     Far,
     /// In a function that throws an exception afterwards.
     Throwing,
+    /// In a function that could throw one and does not.
+    NotThrowing,
     /// Each call between two calls of kfuncs of vmlinux.
     Escorted,
 }
 
 impl Place {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Main,
         Self::Subprogram,
         Self::Nested,
@@ -75,6 +77,7 @@ impl Place {
         Self::TailCalledFromSubprogram,
         Self::Far,
         Self::Throwing,
+        Self::NotThrowing,
         Self::Escorted,
     ];
 
@@ -90,6 +93,7 @@ impl Place {
             Self::TailCalledFromSubprogram => "after_tail_call_from_subprogram",
             Self::Far => "far_from_start",
             Self::Throwing => "before_exception",
+            Self::NotThrowing => "without_exception",
             Self::Escorted => "between_vmlinux_kfuncs",
         }
     }
@@ -98,8 +102,18 @@ impl Place {
     pub fn has_functions(self) -> bool {
         matches!(
             self,
-            Self::Subprogram | Self::Nested | Self::Callback | Self::TailCalledFromSubprogram | Self::Throwing
+            Self::Subprogram
+                | Self::Nested
+                | Self::Callback
+                | Self::TailCalledFromSubprogram
+                | Self::Throwing
+                | Self::NotThrowing
         )
+    }
+
+    /// Whether the program calls `bpf_throw()`, be it never come to.
+    pub fn may_throw(self) -> bool {
+        matches!(self, Self::Throwing | Self::NotThrowing)
     }
 
     /// How often each call is made.
@@ -180,8 +194,8 @@ pub fn emit(checks: &[Check], kfuncs: &[Kfunc], place: Place, env: &Env) -> Emit
             asm.one(Insn::jump_if_imm(Cond::Ne, Reg::R1, 0, back as i16));
             asm.finish(0);
         }
-        Place::Subprogram | Place::Nested | Place::Callback | Place::Throwing => {
-            if place != Place::Throwing {
+        Place::Subprogram | Place::Nested | Place::Callback | Place::Throwing | Place::NotThrowing => {
+            if place.has_outer_row() {
                 keep(&mut asm, OUTER_SALT, far_slot(false));
             }
             if place == Place::Callback {
@@ -210,7 +224,13 @@ pub fn emit(checks: &[Check], kfuncs: &[Kfunc], place: Place, env: &Env) -> Emit
             }
             asm.begin_function();
             body(&mut asm, false);
-            if let (Place::Throwing, Some(throw)) = (place, env.throw) {
+            if place == Place::NotThrowing {
+                // A word that is 0, which the verifier does not know: passes over the two instructions below.
+                asm.two(Insn::ld_map_value(Reg::R1, env.rows, ((checks.len() + 1) * ROW * 8 - 8) as u32));
+                asm.one(Insn::load(Size::Dw, Reg::R1, Reg::R1, 0));
+                asm.one(Insn::jump_if_imm(Cond::Eq, Reg::R1, 0, 2));
+            }
+            if let (true, Some(throw)) = (place.may_throw(), env.throw) {
                 asm.one(Insn::mov_imm(Reg::R1, COOKIE as i32));
                 asm.one(Insn::call_kfunc(throw, 0));
             }

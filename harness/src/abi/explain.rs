@@ -3,10 +3,11 @@
 use super::cells::RANDOM_PLACE;
 use super::check::{Check, is_clean};
 use super::emit::{self, Emitted, Env, Place};
+use super::execute::{Executed, execute};
 use super::kfuncs::Kfunc;
 use super::lab::Lab;
 use super::oracle::{Mismatch, compare};
-use super::suite::{Calls, Executed, execute};
+use super::schedule::Calls;
 use crate::arch::Arch;
 use crate::bpf::disasm::disassemble;
 use crate::bpf::{LoadResult, ProgType};

@@ -241,6 +241,7 @@ impl Lab {
         };
         let target = sys.target().clone();
         let mut batch = Batch::new(&target);
+        update(&mut batch, sys, self.env.rows, vec![0; (CALLS_MAX + 1) * ROW * 8]);
         let text = program.to_string();
         let at = batch.bytes(text.as_bytes());
         batch.call(target.syscalls.write, &[fd, at, text.len() as u64]);
@@ -250,7 +251,7 @@ impl Lab {
         batch.peek(answer, 32);
         batch.call(target.syscalls.close, &[fd]);
         let replies = submit(sys, &batch)?;
-        for index in [0, 2] {
+        for index in [0, 1, 3] {
             if let Err(errno) = result(&replies, index)? {
                 return Ok(Err(errno));
             }

@@ -5,10 +5,12 @@
 //! meaning of the prototypes ([`oracle`]) → cells ([`suite`]), each failing one explained ([`explain`]). Everything but
 //! `lab`, `suite`, `special` and `explain` is pure. Nothing here may import `session`, `plan` or `report`.
 
+mod batch;
 pub mod cells;
 pub mod check;
 pub mod ctype;
 pub mod emit;
+mod execute;
 pub mod explain;
 pub mod generate;
 pub mod kfuncs;
@@ -18,6 +20,7 @@ pub mod oracle;
 pub mod progbtf;
 pub mod record;
 pub mod rng;
+mod schedule;
 mod special;
 mod suite;
 mod tally;
@@ -27,4 +30,5 @@ pub use kfuncs::MODULES;
 /// The sources of the conformance modules.
 pub const MODULE_SOURCES: images::ModuleSources<'static> =
     images::ModuleSources { files: testcases::KMOD, modules: &MODULES };
-pub use suite::{Redo, SEED, Settings, Step, Suite};
+pub use schedule::{SEED, Settings};
+pub use suite::{Redo, Step, Suite};

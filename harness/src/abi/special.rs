@@ -35,6 +35,8 @@ pub(super) enum Special {
     Memory,
     /// The same as arguments 4 and 5.
     MemoryLate,
+    /// The same as arguments 1 and 2, on a private stack.
+    MemoryPrivate,
     /// A pointer is acquired, used and released.
     Pointer,
     /// NULL is acquired.
@@ -50,7 +52,7 @@ const BYTES: usize = 16;
 
 impl Special {
     /// All of them, the one first that must be known before a fault of that kind corrupts the kernel.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Watched,
         Self::WatchedThrow,
         Self::First,
@@ -60,6 +62,7 @@ impl Special {
         Self::ThrowFromMain,
         Self::Memory,
         Self::MemoryLate,
+        Self::MemoryPrivate,
         Self::Pointer,
         Self::Null,
     ];
@@ -76,6 +79,7 @@ impl Special {
             Self::ThrowFromMain => &["exceptions::from_main"],
             Self::Memory => &["memory::on_stack"],
             Self::MemoryLate => &["memory::late_position"],
+            Self::MemoryPrivate => &["memory::on_private_stack"],
             Self::Pointer => &["objects::pointer"],
             Self::Null => &["objects::null"],
         }
@@ -109,13 +113,13 @@ impl Suite {
     fn not_for(&self, special: Special, lab: &Lab) -> Option<String> {
         let needs_functions = matches!(special, Special::TailCallsFromFunction | Special::WatchedThrow);
         let throws = matches!(special, Special::WatchedThrow | Special::ThrowFromMain);
-        if needs_functions && !self.arch.claims.subprograms.holds(self.release()) {
+        if needs_functions && !self.arch.claims.subprograms.holds(self.release) {
             return Some("this JIT has no calls from BPF function to BPF function".into());
         }
-        if special == Special::TailCallsFromFunction && !self.arch.claims.subprogram_tail_calls.holds(self.release()) {
+        if special == Special::TailCallsFromFunction && !self.arch.claims.subprogram_tail_calls.holds(self.release) {
             return Some("this JIT makes no tail calls out of a function".into());
         }
-        if throws && (!self.arch.claims.exceptions.holds(self.release()) || lab.env.throw.is_none()) {
+        if throws && (!self.arch.claims.exceptions.holds(self.release) || lab.env.throw.is_none()) {
             return Some("this JIT does not unwind, so bpf_throw() cannot be called".into());
         }
         None
@@ -149,8 +153,9 @@ impl Suite {
         if let Some(kfunc) = lab.kfuncs.iter().position(|kfunc| kfunc.name.starts_with("kfc_clobber")) {
             checks.push(Check { kfunc, registers: vec![0x1234_5678_9abc_def0], salt: 5, halves: false });
         }
-        for place in [place, if place == Place::Main { Place::Subprogram } else { place }] {
-            if place.has_functions() && !self.arch.claims.subprograms.holds(self.release()) {
+        let second = if place == Place::Main { Place::Subprogram } else { Place::NotThrowing };
+        for place in [place, second] {
+            if place.has_functions() && !self.arch.claims.subprograms.holds(self.release) {
                 continue;
             }
             let env = emit::Env { deep_stack: true, ..lab.env };
@@ -220,14 +225,17 @@ impl Suite {
             self.not_run(cell, "the module has no function for it");
             return Ok(());
         };
-        let fd = match lab.load(sys, &program, ProgType::Syscall)? {
+        // Programs of this type have a private stack when they use enough of it (kernel/bpf/verifier.c
+        // `bpf_enable_priv_stack()`, `BPF_PRIV_STACK_MIN_SIZE`) and the JIT has any.
+        let prog_type = if special == Special::MemoryPrivate { ProgType::RawTracepoint } else { ProgType::Syscall };
+        let fd = match lab.load(sys, &program, prog_type)? {
             LoadResult::Loaded(fd) => fd,
             LoadResult::Refused { errno, log } => {
                 self.refused(cell, errno, log, &program, lab);
                 return Ok(());
             }
         };
-        let ran = lab.run(sys, fd, ProgType::Syscall, 2, 8)?;
+        let ran = lab.run(sys, fd, prog_type, 2, 8)?;
         files::close(sys, fd as u64)?;
         match ran {
             Ok(seen) => {
@@ -267,7 +275,8 @@ fn program(special: Special, lab: &Lab) -> Option<Emitted> {
             asm.one(Insn::call_kfunc(lab.env.throw?, 0));
             asm.finish(1);
         }
-        Special::Memory | Special::MemoryLate => {
+        Special::Memory | Special::MemoryLate | Special::MemoryPrivate => {
+            asm.one(Insn::store_imm(Size::Dw, Reg::R10, -256, 1));
             for word in 0..BYTES / 8 {
                 asm.two(Insn::ld_imm64(Reg::R1, canary(2, word as u64)));
                 asm.one(Insn::store(Size::Dw, Reg::R10, -32 + 8 * word as i16, Reg::R1));
@@ -332,10 +341,10 @@ fn outcome(special: Special, seen: &Seen) -> (u64, Option<Wrong>) {
         Special::First => (2, calls(&["kfc_rec_0"]).or_else(|| retval(0))),
         Special::Last => (2, calls(&["kfc_ret_u64"]).or_else(|| retval(LAST as u32))),
         Special::ThrowFromMain => (2, calls(&["kfc_clobber"]).or_else(|| retval(emit::COOKIE))),
-        Special::Memory | Special::MemoryLate => {
+        Special::Memory | Special::MemoryLate | Special::MemoryPrivate => {
             let words: Vec<u64> = (0..BYTES as u64 / 8).map(|word| canary(2, word)).collect();
             let sum: u64 = words.iter().flat_map(|word| word.to_le_bytes()).map(u64::from).sum();
-            let name = if special == Special::Memory { "kfc_mem" } else { "kfc_mem_last" };
+            let name = if special == Special::MemoryLate { "kfc_mem_last" } else { "kfc_mem" };
             let mut wrong = calls(&[name]).or_else(|| differs("sum of the bytes", sum, row(0)));
             for (index, word) in words.iter().enumerate() {
                 wrong = wrong.or_else(|| differs("bytes inverted by the callee", !word, row(1 + index)));
