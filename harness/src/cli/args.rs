@@ -28,6 +28,14 @@ Examples:
 Results are saved beneath $XDG_STATE_HOME/kfunc-conformance (or ~/.local/state/kfunc-conformance) as JSON; `kfunc table`
 shows the newest.";
 
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  kfunc compare yesterday.json today.json          exit code 1 when something got worse
+  kfunc compare old.json new.json --format json
+  kfunc compare old.json new.json --history runs/  cells that come and go there are no regressions
+
+A failing cell that was never judged before, on a kernel that both runs have, counts as a regression.";
+
 /// Does `bpf_jit_supports_kfunc_call()` tell the truth? Boots kernels of many architectures, lets BPF programs call
 /// kfuncs there, and compares what came back.
 #[derive(Debug, Parser)]
@@ -49,6 +57,9 @@ pub enum Command {
     Table(TableArgs),
     /// Show what the abi suite reached of each kernel's call path, and where architectures differ
     Coverage(CoverageArgs),
+    /// Compare two saved runs: what got worse, what got better, what cannot be said
+    #[command(after_help = COMPARE_EXAMPLES, after_long_help = format!("{COMPARE_EXAMPLES}\n\n{}", exit::explain()))]
+    Compare(CompareArgs),
     /// Show what there is: arches, suites, cases or kernels
     List(ListArgs),
     /// Show or tidy the cache of kernels
@@ -177,6 +188,34 @@ pub struct CoverageArgs {
     /// A results file; `-` is standard input [default: the newest saved run]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
+}
+
+/// `kfunc compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The earlier run, a results file; `-` is standard input
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// The later run, a results file; `-` is standard input
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Form of the comparison
+    #[arg(long, value_enum, default_value_t)]
+    pub format: CompareFormat,
+    /// Folder of earlier runs: a cell whose outcome changed at least twice there under one kernel is flaky, and
+    /// no regression
+    #[arg(long, value_name = "DIR")]
+    pub history: Option<PathBuf>,
+}
+
+/// `--format` of `kfunc compare`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    /// For people
+    #[default]
+    Terminal,
+    /// For programs
+    Json,
 }
 
 /// `--format`.

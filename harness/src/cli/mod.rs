@@ -4,6 +4,7 @@
 //! has a file of its own. The top of the program: nothing but `main.rs` and the conformance tests may import it.
 
 pub mod args;
+mod compare;
 mod doctor;
 pub mod engine;
 pub mod error;
@@ -42,6 +43,7 @@ fn of(words: Vec<OsString>) -> u8 {
         Command::Run(args) => run::run(args, typed),
         Command::Table(args) => table::table(&args).map(|()| exit::OK),
         Command::Coverage(args) => table::coverage(&args).map(|()| exit::OK),
+        Command::Compare(args) => compare::compare(&args),
         Command::List(args) => list::list(&args).map(|()| exit::OK),
         Command::Images(args) => images::images(args).map(|()| exit::OK),
         Command::Doctor(args) => doctor::doctor(&args),

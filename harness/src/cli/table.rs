@@ -32,7 +32,7 @@ pub fn coverage(args: &CoverageArgs) -> Result<(), Error> {
 }
 
 /// The run in a file, on standard input, or the newest.
-fn saved(file: Option<&Path>) -> Result<RunResults, Error> {
+pub(super) fn saved(file: Option<&Path>) -> Result<RunResults, Error> {
     Ok(match file {
         Some(path) if path.as_os_str() == "-" => {
             let mut text = String::new();

@@ -74,3 +74,29 @@ fn the_long_help_has_examples_and_exit_codes() {
         }
     }
 }
+
+#[test]
+fn compare_ends_with_the_documented_codes() {
+    use crate::report::fixture;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let write = |name: &str, results: &crate::model::RunResults| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, crate::results::to_text(results).expect("text")).expect("written");
+        path.display().to_string()
+    };
+    let mut right = fixture::five();
+    right.started -= 60;
+    right.kernels[3].cells[4] = fixture::cell("stock", "strings::strchr");
+    let (old, new) = (write("old.json", &right), write("new.json", &fixture::five()));
+    let history = dir.path().display();
+    assert_eq!(code(&format!("kfunc compare {old} {new} --history {history}")), exit::WRONG);
+    assert_eq!(code(&format!("kfunc compare {new} {old} --format json")), exit::OK);
+    assert_eq!(code(&format!("kfunc compare {old}")), exit::USAGE);
+    assert_eq!(code("kfunc compare - -"), exit::USAGE);
+    assert_eq!(code(&format!("kfunc compare {old} {new}.not")), exit::INFRASTRUCTURE);
+    assert_eq!(code(&format!("kfunc compare {new} {old} --history {history}/no")), exit::INFRASTRUCTURE);
+    std::fs::write(dir.path().join("cut.json"), "{").expect("written");
+    assert_eq!(code(&format!("kfunc compare {old} {new}.not --history {history}")), exit::INFRASTRUCTURE);
+    assert_eq!(code(&format!("kfunc compare {new} {old} --history {history}")), exit::INFRASTRUCTURE);
+    assert_eq!(code(&format!("kfunc compare {old} {new} --history {history}")), exit::WRONG, "a finding is not hidden");
+}

@@ -4,6 +4,7 @@
 //! ([`crate::results`]). Text that came from a guest passes [`clean`] on its way out, whoever cleaned it before.
 
 pub mod clean;
+pub mod compare;
 pub mod coverage;
 pub mod evidence;
 pub mod near;
