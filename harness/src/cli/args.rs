@@ -60,6 +60,8 @@ pub enum Command {
     /// Compare two saved runs: what got worse, what got better, what cannot be said
     #[command(after_help = COMPARE_EXAMPLES, after_long_help = format!("{COMPARE_EXAMPLES}\n\n{}", exit::explain()))]
     Compare(CompareArgs),
+    /// Write a saved run in a form for others: a page of HTML
+    Report(ReportArgs),
     /// Show what there is: arches, suites, cases or kernels
     List(ListArgs),
     /// Show or tidy the cache of kernels
@@ -218,7 +220,29 @@ pub enum CompareFormat {
     Json,
 }
 
-/// `--format`.
+/// `kfunc report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A results file; `-` is standard input [default: the newest saved run]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+    /// Write it here, whole or not at all [default: standard output]
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+}
+
+/// `--format` of `kfunc report`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// One page that needs nothing else: table, counts, every cell that is not right with its evidence
+    #[default]
+    Html,
+}
+
+/// `--format` of `kfunc table`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people, at most 100 columns wide

@@ -13,6 +13,7 @@ mod images;
 mod list;
 pub mod meant;
 pub mod out;
+mod report;
 mod run;
 mod table;
 
@@ -44,6 +45,7 @@ fn of(words: Vec<OsString>) -> u8 {
         Command::Table(args) => table::table(&args).map(|()| exit::OK),
         Command::Coverage(args) => table::coverage(&args).map(|()| exit::OK),
         Command::Compare(args) => compare::compare(&args),
+        Command::Report(args) => report::report(&args).map(|()| exit::OK),
         Command::List(args) => list::list(&args).map(|()| exit::OK),
         Command::Images(args) => images::images(args).map(|()| exit::OK),
         Command::Doctor(args) => doctor::doctor(&args),

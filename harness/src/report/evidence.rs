@@ -58,7 +58,8 @@ pub fn headline(cell: &Cell) -> String {
     clean::line(&text)
 }
 
-fn outcome(outcome: &Outcome) -> String {
+/// The outcome in words, not cleaned.
+pub(super) fn outcome(outcome: &Outcome) -> String {
     let with = |what: &str, line: &str| {
         if line.is_empty() { what.to_owned() } else { format!("{what}: {line}") }
     };
@@ -112,11 +113,7 @@ pub fn evidence(command: &[String], arch: &str, kernel: &str, cell: &Cell) -> Ve
         out.push(clean::line(&format!("seen: {}", facts.join(", "))));
     }
     if let Some(end) = &seen.guest_end {
-        out.push(clean::line(&match end {
-            GuestEnd::Panic { line } => format!("the guest panicked: {line}"),
-            GuestEnd::Silent { after_ms } => format!("the guest was silent for {after_ms} ms"),
-            GuestEnd::Exit { status, .. } => format!("QEMU ended: {status}"),
-        }));
+        out.push(clean::line(&ended(end)));
     }
     for (name, text) in blocks {
         out.push(format!("{}:", clean::line(name)));
@@ -127,6 +124,15 @@ pub fn evidence(command: &[String], arch: &str, kernel: &str, cell: &Cell) -> Ve
     block(&mut out, "console", &console);
     out.push(format!("again: {}", again(command, arch, kernel, cell)));
     out
+}
+
+/// How the guest ended, in words, not cleaned.
+pub(super) fn ended(end: &GuestEnd) -> String {
+    match end {
+        GuestEnd::Panic { line } => format!("the guest panicked: {line}"),
+        GuestEnd::Silent { after_ms } => format!("the guest was silent for {after_ms} ms"),
+        GuestEnd::Exit { status, .. } => format!("QEMU ended: {status}"),
+    }
 }
 
 fn block(out: &mut Vec<String>, name: &str, lines: &[String]) {

@@ -1,4 +1,4 @@
-//! Views of the result model: the table, the failing cells with their evidence, the live display.
+//! Views of the result model: the table, the failing cells with their evidence, a page of HTML, the live display.
 //!
 //! Everything here turns data into text; nothing here decides what is right ([`crate::judge`]) or writes files
 //! ([`crate::results`]). Text that came from a guest passes [`clean`] on its way out, whoever cleaned it before.
@@ -7,6 +7,7 @@ pub mod clean;
 pub mod compare;
 pub mod coverage;
 pub mod evidence;
+pub mod html;
 pub mod near;
 pub mod progress;
 pub mod quote;
@@ -17,5 +18,6 @@ pub mod table;
 pub(crate) mod fixture;
 
 pub use evidence::failures;
+pub use html::html;
 pub use row::{Row, rows};
 pub use table::{Paint, markdown, terminal};

@@ -53,7 +53,8 @@ impl Paint {
     }
 }
 
-const HEADER: [&str; 9] = ["arch", "kernel", "JIT", "BTF", "kfunc claim", "right/run", "n/a", "trampoline", "verdict"];
+pub(super) const HEADER: [&str; 9] =
+    ["arch", "kernel", "JIT", "BTF", "kfunc claim", "right/run", "n/a", "trampoline", "verdict"];
 
 fn cells(row: &Row) -> [String; 9] {
     [
@@ -171,7 +172,7 @@ pub fn json(results: &RunResults) -> Result<String, serde_json::Error> {
 }
 
 /// What a row cannot say: the kernel's own line where a verdict is not `conformant`, known failures, the controls.
-fn notes(results: &RunResults, rows: &[Row]) -> Vec<String> {
+pub(super) fn notes(results: &RunResults, rows: &[Row]) -> Vec<String> {
     let mut out = Vec::new();
     for row in rows {
         // A release names one row; two kernels of one arch need telling apart.

@@ -1,0 +1,22 @@
+//! `kfunc report`: a saved run as a file for others.
+
+use super::args::{ReportArgs, ReportFormat};
+use super::error::Error;
+use super::{out, table};
+use crate::{report, results};
+
+/// Writes the report to its file, whole or not at all, or to standard output.
+pub fn report(args: &ReportArgs) -> Result<(), Error> {
+    let file = args.out.as_deref().filter(|path| path.as_os_str() != "-");
+    if let Some(path) = file {
+        results::check_writable(path)?;
+    }
+    let saved = table::saved(args.file.as_deref())?;
+    let text = match args.format {
+        ReportFormat::Html => report::html(&saved),
+    };
+    match file {
+        Some(path) => Ok(results::write_atomically(path, text.as_bytes())?),
+        None => out::stdout(&text),
+    }
+}
