@@ -58,7 +58,14 @@ fn wrong_arguments_are_usage_errors() {
     assert!(refused("kfunc run --jobs 0").contains("1..=256"));
     assert!(refused("kfunc run --list --json x").contains("cannot be used with"));
     assert!(refused("kfunc run --offline --refresh").contains("cannot be used with"));
-    for line in ["kfunc", "kfunc rum", "kfunc run --jobs many", "kfunc images prune", "kfunc table --format pdf"] {
+    for line in [
+        "kfunc",
+        "kfunc rum",
+        "kfunc run --jobs many",
+        "kfunc images prune",
+        "kfunc table --format pdf",
+        "kfunc report --format pdf",
+    ] {
         assert_eq!(code(line), exit::USAGE, "{line}");
     }
 }
@@ -99,4 +106,24 @@ fn compare_ends_with_the_documented_codes() {
     assert_eq!(code(&format!("kfunc compare {old} {new}.not --history {history}")), exit::INFRASTRUCTURE);
     assert_eq!(code(&format!("kfunc compare {new} {old} --history {history}")), exit::INFRASTRUCTURE);
     assert_eq!(code(&format!("kfunc compare {old} {new} --history {history}")), exit::WRONG, "a finding is not hidden");
+}
+
+#[test]
+fn a_report_is_written_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    let run = crate::results::to_text(&crate::report::fixture::five()).unwrap();
+    std::fs::write(at("run.json"), run).unwrap();
+    let report = |out: &str| code(&format!("kfunc report {} --format html --out {out}", at("run.json")));
+    std::fs::write(at("page.html"), "old").unwrap();
+    assert_eq!(report(&at("page.html")), exit::OK);
+    let page = std::fs::read_to_string(at("page.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    assert_eq!(report(&at("absent/page.html")), exit::INFRASTRUCTURE);
+    assert_eq!(report(&at("")), exit::INFRASTRUCTURE, "a directory");
+    // What cannot be read leaves the page that was there.
+    std::fs::write(at("run.json"), "{").unwrap();
+    assert_eq!(report(&at("page.html")), exit::INFRASTRUCTURE);
+    assert_eq!(std::fs::read_to_string(at("page.html")).unwrap(), page);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left behind");
 }

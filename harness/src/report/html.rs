@@ -153,10 +153,11 @@ fn look(verdict: Verdict) -> (&'static str, &'static str) {
 
 fn summary(results: &RunResults, rows: &[Row], names: &[Name]) -> String {
     let mut out = String::new();
-    open_table(&mut out, "One row per kernel", "summary");
+    open_table(&mut out, "One row per kernel", "summary", false);
     out.push_str("<thead><tr>");
     for head in table::HEADER {
-        let _ = write!(out, "<th scope=\"col\">{head}</th>");
+        let class = if matches!(head, "right/run" | "n/a") { " class=\"num\"" } else { "" };
+        let _ = write!(out, "<th scope=\"col\"{class}>{head}</th>");
     }
     out.push_str("</tr></thead>\n<tbody>\n");
     for (row, name) in rows.iter().zip(names) {
@@ -182,12 +183,13 @@ fn summary(results: &RunResults, rows: &[Row], names: &[Name]) -> String {
     out
 }
 
-/// A table in a box of its own that scrolls sideways. `caption` is HTML.
-fn open_table(out: &mut String, caption: &str, class: &str) {
+/// A table in a box of its own that scrolls sideways, and down as well if it is `tall`.
+fn open_table(out: &mut String, caption: &str, class: &str, tall: bool) {
+    let tall = if tall { " tall" } else { "" };
     let _ = writeln!(
         out,
-        "<div class=\"scroll\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\"><table class=\"{class}\">\n\
-         <caption>{caption}</caption>"
+        "<div class=\"scroll{tall}\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\"><table class=\"{class}\">\n\
+         <caption><span>{caption}</span></caption>"
     );
 }
 

@@ -132,7 +132,15 @@ fn evidence(out: &mut String, command: &[String], kernel: &KernelResults, cell: 
     for (index, value) in seen.observed.iter().take(LINES) {
         term(out, &format!("observed[{index}]"), &format!("<code>{value:#x}</code>"));
     }
-    let words = seen.facts.iter().filter(|(name, value)| *name != "reached" && !value.contains('\n'));
+    // What was expected and received is said above, unless it reads otherwise.
+    let said = |name: &str, value: &str| match &cell.outcome {
+        Outcome::WrongValue { expected, got, .. } => {
+            name == "expected" && value == expected || name == "received" && value == got
+        }
+        _ => false,
+    };
+    let words =
+        seen.facts.iter().filter(|(name, value)| *name != "reached" && !value.contains('\n') && !said(name, value));
     for (name, value) in words.take(LINES) {
         term(out, &line(&clean::shorten(name, WIDTH)), &code(value));
     }

@@ -157,7 +157,8 @@ fn table(out: &mut String, caption: &str, what: &str, names: &[Name], rows: &Row
     if rows.is_empty() {
         return;
     }
-    open_table(out, caption, "matrix");
+    // With more rows than a window has, the head must stay in sight.
+    open_table(out, caption, "matrix", rows.len() > 20);
     let _ = write!(out, "<thead><tr><th scope=\"col\">{what}</th>");
     for name in names {
         let _ = write!(out, "<th scope=\"col\">{} <small>{}</small></th>", name.arch, name.kernel);
