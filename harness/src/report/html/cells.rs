@@ -59,9 +59,9 @@ pub fn known(results: &RunResults, names: &[Name]) -> String {
         }
         heading(&mut out, name, all, "known");
         for ((reason, at), cells) in reasons {
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "<details class=\"group\"><summary><b class=\"known\">≈ {} known</b> {}</summary>\n",
+                "<details class=\"group\"><summary><b class=\"known\">≈ {} known</b> {}</summary>",
                 cells.len(),
                 line(reason)
             );

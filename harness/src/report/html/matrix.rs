@@ -167,7 +167,8 @@ fn table(out: &mut String, caption: &str, what: &str, names: &[Name], rows: &Row
     let first = known.iter().filter_map(|(name, says)| Some((*name, *says, rows.get(name)?)));
     let others = rows.iter().filter(|(name, _)| known.iter().all(|(of, _)| of != *name));
     for (name, says, tallies) in first.chain(others.map(|(name, tallies)| (*name, "", tallies))) {
-        let _ = write!(out, "<tr><th scope=\"row\">{}", line(name));
+        // Long names may be broken between their words.
+        let _ = write!(out, "<tr><th scope=\"row\">{}", line(name).replace('_', "_<wbr>"));
         if !says.is_empty() {
             let _ = write!(out, " <small>{says}</small>");
         }
