@@ -158,11 +158,11 @@ fn hostile_text_stays_text() {
     assert!(!page.contains("<script") && !page.contains("href=\"javascript"), "{page}");
     assert!(!page.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "no control character");
     assert_eq!(page.matches("</style>").count(), 1);
-    // Nothing but our own tags and entities is left.
-    let quotes = page.split('<').skip(1).map(|tag| tag.split('>').next().unwrap_or_default());
-    for tag in quotes {
+    // Nothing but our own tags is left, and their attributes end where we end them.
+    let tags = page.split('<').skip(1).map(|tag| tag.split('>').next().unwrap_or_default());
+    for tag in tags {
         assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
-        assert!(!tag.contains("alert") || tag.starts_with("a href=\"https://x/&lt;") || tag.contains("&lt;"), "{tag}");
+        assert!(!tag.contains("alert") || tag.starts_with("a href=\"https://x/&lt;"), "{tag}");
     }
 }
 
@@ -214,5 +214,6 @@ fn a_hundred_thousand_wrong_cells_are_bounded() {
     well_formed(&page);
     assert_eq!(page.matches("<b class=\"bad\">✗ wrong</b>").count(), 100_000);
     assert!(page.len() < 32 << 20, "{} bytes", page.len());
-    assert!(took.as_millis() < 2_000, "{took:?}");
+    // A machine may be busy; what matters is that it is not quadratic.
+    assert!(took.as_secs() < 10, "{took:?}");
 }
