@@ -7,7 +7,6 @@ use super::{Name, link, preformatted, term};
 use crate::model::{Cell, KernelResults, Outcome, RunResults, Standing};
 use crate::report::clean;
 use crate::report::evidence::{again, ended, errno_name, headline, outcome};
-use crate::report::row::CONTROL;
 
 /// Bytes of one section with evidence; the cells after that are named with their headline only.
 pub const EVIDENCE: usize = 2 << 20;
@@ -106,7 +105,7 @@ fn evidence(out: &mut String, command: &[String], kernel: &KernelResults, cell: 
         term(out, "What", &line(&clean::shorten(what, WIDTH)));
         term(out, "Expected", &code(expected));
         term(out, "Got", &code(got));
-    } else if cell.suite == CONTROL || !matches!(cell.standing, Standing::Wrong) {
+    } else {
         term(out, "What", &line(&clean::shorten(&outcome(&cell.outcome), WIDTH)));
     }
     if let Some(at) = &cell.location {
