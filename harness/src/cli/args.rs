@@ -60,7 +60,7 @@ pub enum Command {
     /// Compare two saved runs: what got worse, what got better, what cannot be said
     #[command(after_help = COMPARE_EXAMPLES, after_long_help = format!("{COMPARE_EXAMPLES}\n\n{}", exit::explain()))]
     Compare(CompareArgs),
-    /// Write a saved run in a form for others: a page of HTML
+    /// Write a saved run in a form for others: a page of HTML, JUnit for CI systems, KTAP for the kernel's tools
     Report(ReportArgs),
     /// Show what there is: arches, suites, cases or kernels
     List(ListArgs),
@@ -240,6 +240,10 @@ pub enum ReportFormat {
     /// One page that needs nothing else: table, counts, every cell that is not right with its evidence
     #[default]
     Html,
+    /// JUnit XML
+    Junit,
+    /// KTAP version 1
+    Ktap,
 }
 
 /// `--format` of `kfunc table`.

@@ -14,6 +14,10 @@ pub fn report(args: &ReportArgs) -> Result<(), Error> {
     let saved = table::saved(args.file.as_deref())?;
     let text = match args.format {
         ReportFormat::Html => report::html(&saved),
+        ReportFormat::Junit => {
+            report::junit::junit(&saved).map_err(|error| Error::Infrastructure(format!("cannot write XML: {error}")))?
+        }
+        ReportFormat::Ktap => report::ktap::ktap(&saved),
     };
     match file {
         Some(path) => Ok(results::write_atomically(path, text.as_bytes())?),

@@ -127,3 +127,22 @@ fn a_report_is_written_whole_or_not_at_all() {
     assert_eq!(std::fs::read_to_string(at("page.html")).unwrap(), page);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left behind");
 }
+
+#[test]
+fn report_writes_a_whole_file() {
+    use crate::report::fixture;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let run = dir.path().join("run.json");
+    std::fs::write(&run, crate::results::to_text(&fixture::five()).expect("text")).expect("written");
+    let (run, xml) = (run.display(), dir.path().join("run.xml"));
+    assert_eq!(code(&format!("kfunc report {run} --format junit --out {}", xml.display())), exit::OK);
+    let text = std::fs::read_to_string(&xml).expect("it is there");
+    assert!(text.starts_with("<?xml") && text.ends_with("</testsuites>\n"), "{text}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 2, "no temporary file is left");
+    assert_eq!(
+        code(&format!("kfunc report {run} --format ktap --out {}/no/x", dir.path().display())),
+        exit::INFRASTRUCTURE
+    );
+    assert_eq!(code(&format!("kfunc report {run}.not --format ktap")), exit::INFRASTRUCTURE);
+    assert_eq!(code(&format!("kfunc report {run} --format pdf")), exit::USAGE);
+}

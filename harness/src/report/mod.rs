@@ -8,10 +8,13 @@ pub mod compare;
 pub mod coverage;
 pub mod evidence;
 pub mod html;
+pub mod junit;
+pub mod ktap;
 pub mod near;
 pub mod progress;
 pub mod quote;
 pub mod row;
+pub mod suites;
 pub mod table;
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub fn rows(results: &RunResults) -> Vec<Row> {
     results.kernels.iter().map(row).collect()
 }
 
-fn row(kernel: &KernelResults) -> Row {
+pub(super) fn row(kernel: &KernelResults) -> Row {
     let release = kernel
         .guest
         .as_ref()
