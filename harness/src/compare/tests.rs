@@ -130,6 +130,9 @@ fn infrastructure_is_listed_and_never_a_regression() {
         assert!(!comparison.wakes());
         assert!(comparison.not_judged[0].reason.contains("the channel broke"));
     }
+    // A control that must end so is judged, and right.
+    let control = || Cell { standing: Standing::Right, ..wrong(infrastructure()) };
+    assert_eq!(counts(&of(control(), control())), NONE);
     // A guest that did not come up takes its cells with it; they are not gone.
     let mut new = run(1, right());
     new.kernels[0].cells.clear();

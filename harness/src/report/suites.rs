@@ -142,7 +142,9 @@ fn cases(results: &RunResults, kernel: &KernelResults) -> (Vec<Case>, Vec<Case>)
                 End::KnownFailure { kind, reason: clean::line(reason), link: clean::line(link) }
             }
             (_, Standing::NotApplicable { reason }, _) => End::NotApplicable { reason: clean::line(reason) },
-            (_, _, Outcome::Infrastructure { error }) => End::Infrastructure { error: clean::line(error) },
+            (State::NotJudged, _, Outcome::Infrastructure { error }) => {
+                End::Infrastructure { error: clean::line(error) }
+            }
             _ => End::Right,
         };
         let evidence = match end {
@@ -269,6 +271,14 @@ pub(super) mod tests {
         let suites = suites(&fixture::control_passed());
         assert_eq!(suites[1].name, "x86_64 stock:testing (7.2.12+deb14-amd64) controls");
         assert_eq!(suites[1].counts(), Counts { wrong: 1, ..Counts::default() });
+    }
+
+    #[test]
+    fn a_control_that_must_end_in_infrastructure_is_right() {
+        let mut results = fixture::clean();
+        let control = results.kernels[0].cells.last_mut().expect("the control");
+        control.outcome = Outcome::Infrastructure { error: "QEMU ended: killed by SIGKILL".into() };
+        assert_eq!(suites(&results)[1].counts(), Counts { right: 1, ..Counts::default() });
     }
 
     #[test]
