@@ -93,7 +93,8 @@ impl Job<'_> {
             .filter(|(m, _)| fact(m, "suite") == suite && self.made_by(m, &recipe))
             .map(|(manifest, _)| manifest)
             .collect();
-        found.sort_by(|a, b| version::compare(fact(a, "version"), fact(b, "version")));
+        let by_version = |a: &Manifest, b: &Manifest| version::compare(fact(a, "version"), fact(b, "version"));
+        found.sort_by(|a, b| by_version(a, b).then(self.is_usual(a).cmp(&self.is_usual(b))));
         Ok(found.pop().map(|manifest| self.image(manifest)))
     }
 
@@ -121,8 +122,9 @@ impl Job<'_> {
         let (names, recipe) = (self.names()?, self.recipe()?);
         let identity = found.identity();
         let done = || {
-            let mut all = manifests(self.cache);
-            all.find(|(m, _)| fact(m, "source") == identity && self.made_by(m, &recipe)).map(|(m, _)| self.image(m))
+            let all = manifests(self.cache).map(|(manifest, _)| manifest);
+            let fit = all.filter(|m| fact(m, "source") == identity && self.made_by(m, &recipe));
+            fit.max_by_key(|m| self.is_usual(m)).map(|m| self.image(m))
         };
         if let Some(image) = done() {
             return Ok(image);
@@ -231,6 +233,12 @@ impl Job<'_> {
             && manifest.arch == self.target.name
             && fact(manifest, "recipe") == recipe
             && self.options.toolchain.is_none_or(|t| fact(manifest, "toolchain") == t.as_str())
+    }
+
+    /// Whether an image was made with the toolchain that is taken when none is asked for: of two that differ in nothing
+    /// else it is the one that is meant.
+    fn is_usual(&self, manifest: &Manifest) -> bool {
+        fact(manifest, "toolchain") == self.toolchain().as_str()
     }
 
     fn image(&self, manifest: Manifest) -> Image {
