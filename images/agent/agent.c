@@ -297,7 +297,8 @@ static void serve(int fd)
 
 void agent_main(unsigned long *stack)
 {
-	const char *arg = stack[0] > 1 ? (const char *)stack[2] : "";
+	/* The last one: the kernel hands over parameters that it does not know before those that were meant for us. */
+	const char *arg = stack[0] > 1 ? (const char *)stack[stack[0]] : "";
 	long fd;
 
 	/* What follows `--` on the kernel command line: nothing, `poweroff` for measuring a bare boot (ci/bench-boot),
