@@ -50,6 +50,19 @@ impl Suite {
         }
     }
 
+    /// The cell in which it counts that a whole batch failed: its own, or one of those that somebody asked for.
+    pub(super) fn blamed(&self, calls: &Calls) -> String {
+        const GENERAL: &str = "calls::return";
+        match &calls.cell {
+            Some(cell) => cell.clone(),
+            None if self.wants(GENERAL) => GENERAL.into(),
+            None => {
+                let mut cells = self.cells_of_calls(calls).into_iter();
+                cells.find(|cell| self.wants(cell)).unwrap_or_else(|| GENERAL.into())
+            }
+        }
+    }
+
     pub(super) fn run_calls(&mut self, sys: &mut dyn Sys, calls: &Calls) -> Result<(), SysError> {
         if let (Some(reason), Some(cell)) = (self.not_here(calls), &calls.cell) {
             self.not_run(cell, &reason);
@@ -60,7 +73,9 @@ impl Suite {
         self.programs += 1;
         match execute(sys, &lab, calls, Some(&mut self.digest))? {
             Executed::Refused { errno, log } if calls.checks.len() > 1 => {
-                let _ = (errno, log);
+                // Should each of the calls be accepted alone, it is still written down that all together were not.
+                let seen = Observation { load_errno: Some(errno), verifier_log: log.clone(), ..Observation::default() };
+                self.fail(&self.blamed(calls), judge::refusal(errno, &log), seen);
                 self.take_apart(calls, true);
             }
             Executed::Refused { errno, log } => {
@@ -74,9 +89,7 @@ impl Suite {
             Executed::NotRun { errno } => {
                 let seen = Observation { load_errno: Some(0), run_errno: Some(errno), ..Observation::default() };
                 let line = format!("BPF_PROG_TEST_RUN failed with errno {errno}");
-                for cell in self.cells_of_calls(calls).into_iter().take(1) {
-                    self.fail(&cell, Outcome::Rejected { errno, line: line.clone() }, seen.clone());
-                }
+                self.fail(&self.blamed(calls), Outcome::Rejected { errno, line }, seen);
             }
             Executed::Ran(seen) => {
                 let unable = seen.records.iter().any(|record| record.flags & super::record::NOT_IMPLEMENTED != 0);
@@ -142,9 +155,9 @@ impl Suite {
         let is_control = cells::CONTROLS.iter().any(|(name, ..)| *name == cell);
         if is_first && self.wants(&cell) && !is_control {
             let is_known = self.known.contains(&cell);
-            let mut attempts = if is_known { 0 } else { self.attempts };
-            explain::evidence(sys, lab, &self.arch, calls, mismatch, &mut attempts, &mut seen)?;
-            self.attempts = if is_known { self.attempts } else { attempts };
+            let mut none = 0;
+            let attempts = if is_known { &mut none } else { &mut self.attempts };
+            explain::evidence(sys, lab, &self.arch, calls, mismatch, attempts, &mut seen)?;
             if let Some(tally) = self.tallies.get_mut(&cell) {
                 tally.first = Some((outcome, seen));
             }

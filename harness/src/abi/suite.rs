@@ -176,7 +176,7 @@ impl Suite {
         match item {
             Item::Calls(calls) if calls.checks.len() > 1 => {
                 // Should none of the calls do it alone, it is still written down that all of them did it.
-                self.fail("calls::return", loss(seen), seen.clone());
+                self.fail(&self.blamed(&calls), loss(seen), seen.clone());
                 self.take_apart(&calls, false);
             }
             Item::Calls(calls) => {
@@ -184,9 +184,7 @@ impl Suite {
                 if let (Some(check), Some(kfunc)) = (calls.checks.first(), self.first_kfunc(&calls)) {
                     explain::sent(&mut seen, check, &kfunc);
                 }
-                for cell in self.cells_of_calls(&calls).into_iter().take(1) {
-                    self.fail(&cell, loss(&seen), seen.clone());
-                }
+                self.fail(&self.blamed(&calls), loss(&seen), seen);
             }
             Item::Special(special) => {
                 for cell in special.cells() {
@@ -338,5 +336,51 @@ fn loss(seen: &Observation) -> Outcome {
     match seen.facts.get(judge::FACT_SPLAT) {
         Some(line) if seen.guest_end.is_none() => Outcome::Splat { line: line.clone() },
         _ => judge::without_expectation(seen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::emit::Place;
+    use super::*;
+
+    fn suite(wanted: &str) -> Suite {
+        let arches = crate::arch::load(&[]).unwrap();
+        Suite::new(Settings::default(), &arches[0], Release(7, 2), [wanted.to_owned()])
+    }
+
+    fn batch(cell: Option<&str>, count: usize) -> Item {
+        let check = Check { kfunc: 0, registers: Vec::new(), salt: 1, halves: false };
+        Item::Calls(Calls {
+            cell: cell.map(str::to_owned),
+            place: Place::Main,
+            prog_type: ProgType::Syscall,
+            hardened: false,
+            far_slots: false,
+            random: false,
+            checks: vec![check; count],
+        })
+    }
+
+    #[test]
+    fn a_batch_that_loses_its_guest_is_red_even_if_no_call_does_it_alone() {
+        for (cell, blamed) in [(Some("context::loop"), "context::loop"), (None, "calls::return")] {
+            let mut suite = suite(blamed);
+            suite.queue.push_back(batch(cell, 3));
+            suite.lost(&Observation::default(), true);
+            assert_eq!(suite.queue.len(), 3, "each is made alone");
+            suite.pass(blamed, 21, "");
+            assert_ne!(suite.result(blamed).1, Outcome::Pass);
+        }
+    }
+
+    #[test]
+    fn a_single_call_that_loses_its_guest_is_not_made_again() {
+        let mut suite = suite("context::loop");
+        suite.queue.push_back(batch(Some("context::loop"), 1));
+        suite.queue.push_back(batch(None, 2));
+        suite.lost(&Observation::default(), true);
+        assert_eq!(suite.queue.len(), 1, "the rest goes on");
+        assert_ne!(suite.result("context::loop").1, Outcome::Pass);
     }
 }
