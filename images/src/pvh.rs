@@ -32,6 +32,9 @@ pub(crate) fn extract(bzimage: &mut (impl Read + Seek), limit: u64, out: &mut Fi
         done += n as u64;
         out.write_all(&buffer[..n])?;
     }
+    // A file that cannot be read would look like a kernel without an entry.
+    out.seek(SeekFrom::Start(0))?;
+    out.read_exact(buffer.get_mut(..usize::from(done > 0)).unwrap_or_default())?;
     let usable = done <= limit && has_entry(out);
     if !usable {
         out.set_len(0)?;
@@ -126,6 +129,16 @@ mod tests {
         assert_eq!(extracted(&bzimage(&elf(b"Xen\0", 17))), None);
         assert_eq!(extracted(&bzimage(&elf(b"GNU\0", 18))), None);
         assert_eq!(extracted(&bzimage(b"no ELF")), None);
+    }
+
+    #[test]
+    fn an_output_that_cannot_be_looked_at_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut out = File::create(dir.path().join("kernel")).unwrap();
+        let input = bzimage(&elf(b"Xen\0", 18));
+        assert!(extract(&mut io::Cursor::new(&input), 1 << 20, &mut out).is_err());
+        let mut out = crate::unwrap::create(&dir.path().join("kernel")).unwrap();
+        assert!(extract(&mut io::Cursor::new(&input), 1 << 20, &mut out).unwrap());
     }
 
     #[test]

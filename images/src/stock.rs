@@ -1,7 +1,7 @@
 //! The `stock` provider: from a suite and perhaps a version to a kernel in the cache.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::http::hex;
 use crate::image::{Image, MANIFEST, Manifest, ModulesFrom, Provider, SCHEMA};
 use crate::index::{self, Kernel, Layout, Package};
 use crate::store::Target;
-use crate::unwrap::unwrap_kernel;
+use crate::unwrap::{create, unwrap_kernel};
 
 /// Finds, fetches if need be, and reads a kernel.
 pub(crate) fn resolve(
@@ -88,10 +88,13 @@ fn fetched(cache: &Cache, archive: &Archive, kernel: &Kernel, target: &Target, p
     Ok(image)
 }
 
+/// Raised when the same packages give other files. 2: x86-64 kernels are taken out of the bzImage.
+const RECIPE: u32 = 2;
+
 /// The kernel packages decide, so that another suite or mirror with the same packages shares the entry.
 fn key(kernel: &Kernel) -> String {
     let mut hash = Sha256::new();
-    hash.update(format!("kfunc image {SCHEMA}\n"));
+    hash.update(format!("kfunc image {SCHEMA}, stock recipe {RECIPE}\n"));
     for package in packages(kernel) {
         hash.update(format!("{} {}\n", package.name, package.sha256));
     }
@@ -189,7 +192,7 @@ impl Build<'_> {
     fn kernel_file(&mut self, unpacked: &Unpacked, member: &str, target: &Target) -> Result<()> {
         let name = format!("{member} of package {}", unpacked.package());
         let path = self.dir.join("kernel");
-        let mut out = File::create(&path).context("create", &path)?;
+        let mut out = create(&path)?;
         let machine = unwrap_kernel(unpacked.open(member)?, &name, &mut out, || self.cache.nameless())?;
         target.check(machine, &name)?;
         let size = out.metadata().context("look at", &path)?.len();

@@ -14,7 +14,12 @@ const MAX_LAYERS: usize = 4;
 /// No kernel is larger than this; a vmlinux with debug information is not far from it.
 const MAX_SIZE: u64 = 2 << 30;
 
-/// Writes the bare kernel in `input` to `out`. `name` is for messages. Returns the kernel's machine.
+/// Creates the file that [`unwrap_kernel`] writes to, and looks at again.
+pub(crate) fn create(path: &Path) -> Result<File> {
+    File::options().read(true).write(true).create(true).truncate(true).open(path).context("create", path)
+}
+
+/// Writes the bare kernel in `input` to `out`, which must be readable. `name` is for messages. Returns the kernel's machine.
 pub(crate) fn unwrap_kernel(
     mut input: impl Read + Seek,
     name: &str,

@@ -14,7 +14,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::http::hex;
 use crate::modules::Known;
 use crate::store::{BuildNames, KNOWN, Target, directory_modules};
-use crate::unwrap::unwrap_kernel;
+use crate::unwrap::{create, unwrap_kernel};
 
 use super::make::Make;
 
@@ -41,7 +41,7 @@ pub(crate) fn collect(
     let built = objects.join(&names.kernel);
     let name = built.display().to_string();
     let path = staged.join("kernel");
-    let mut out = File::create(&path).context("create", &path)?;
+    let mut out = create(&path)?;
     let input = File::open(&built).context("open the kernel", &built)?;
     let machine = unwrap_kernel(input, &name, &mut out, || cache.nameless())?;
     target.check(machine, &name)?;
