@@ -32,10 +32,13 @@ pub(crate) fn extract(bzimage: &mut (impl Read + Seek), limit: u64, out: &mut Fi
         done += n as u64;
         out.write_all(&buffer[..n])?;
     }
-    // A file that cannot be read would look like a kernel without an entry.
-    out.seek(SeekFrom::Start(0))?;
-    out.read_exact(buffer.get_mut(..usize::from(done > 0)).unwrap_or_default())?;
-    let usable = done <= limit && has_entry(out);
+    let mut usable = (1..=limit).contains(&done);
+    if usable {
+        // A file that cannot be read would look like a kernel without an entry.
+        out.seek(SeekFrom::Start(0))?;
+        out.read_exact(&mut [0])?;
+        usable = has_entry(out);
+    }
     if !usable {
         out.set_len(0)?;
         out.seek(SeekFrom::Start(0))?;
