@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Version of the serialised form. Raised when a reader of the old form would misread the new one.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One saved run: the arches and kernels of one invocation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct RunResults {
     pub schema: u32,
     /// Version of the harness that wrote it.
     pub harness: String,
+    /// Commit that the harness was built from, `-dirty` behind it when files differed; absent when it was not built in a
+    /// git checkout.
+    pub commit: Option<String>,
     /// Seconds since 1970 at the start.
     pub started: u64,
     /// Wall time in milliseconds.
@@ -27,8 +30,20 @@ pub struct RunResults {
     pub command: Vec<String>,
     /// What it ran on.
     pub host: Host,
+    /// What decided which calls the `abi` suite made; absent when no cell of it was planned.
+    pub abi: Option<AbiSettings>,
     /// One entry per (arch, kernel), in plan order.
     pub kernels: Vec<KernelResults>,
+}
+
+/// What decides which calls the `abi` suite makes: the same settings give the same programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AbiSettings {
+    /// Seed of the values (`--seed`).
+    pub seed: u64,
+    /// Calls with values from the seed, besides the fixed ones (`--cases`).
+    pub cases: u64,
 }
 
 /// The machine that ran the guests.
@@ -75,6 +90,10 @@ pub struct ImageInfo {
     pub release: String,
     /// Content key in the image cache.
     pub key: String,
+    /// SHA-256 of the file that QEMU was given as the kernel, in hex; absent when it could not be read.
+    pub kernel_sha256: Option<String>,
+    /// SHA-256 of the kernel's `.config`, in hex; absent when the configuration is not known.
+    pub config_sha256: Option<String>,
     /// Where it came from, in words and hashes: `package`, `version`, `sha256`, `suite`, …
     pub provenance: BTreeMap<String, String>,
 }
@@ -91,6 +110,8 @@ pub struct GuestInfo {
     pub command: String,
     /// `uname -r` as the guest said it.
     pub release: String,
+    /// SHA-256 of the guest's `/sys/kernel/btf/vmlinux`, in hex; absent when the kernel has none.
+    pub btf_sha256: Option<String>,
     /// Milliseconds from QEMU's start to the agent's first word.
     pub boot_ms: u64,
     /// Guests used: 1, and one more for each that was lost.

@@ -263,9 +263,9 @@ mod tests {
 
     #[test]
     fn another_schema_is_refused() {
-        let text = to_text(&fixture::five()).expect("text").replace("\"schema\": 1", "\"schema\": 99");
+        let text = to_text(&fixture::five()).expect("text").replace("\"schema\": 2", "\"schema\": 99");
         let message = message(from_text(&text, Path::new("old.json")));
-        assert_eq!(message, "old.json has schema 99, this kfunc reads 1; run again, or use the kfunc that wrote it");
+        assert_eq!(message, "old.json has schema 99, this kfunc reads 2; run again, or use the kfunc that wrote it");
     }
 
     #[test]

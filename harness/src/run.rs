@@ -11,7 +11,7 @@ use images::KernelSpec;
 use crate::doctor::needs;
 use crate::event::{Event, Planned};
 use crate::interrupt;
-use crate::model::{Host, KernelResults, RunResults, SCHEMA};
+use crate::model::{AbiSettings, Host, KernelResults, RunResults, SCHEMA};
 use crate::objects::Compiler;
 use crate::plan::{Plan, PlannedKernel};
 use crate::session::{self, Shared};
@@ -127,12 +127,20 @@ pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync))
     Ok(RunResults {
         schema: SCHEMA,
         harness: env!("CARGO_PKG_VERSION").into(),
+        commit: option_env!("KFUNC_COMMIT").map(str::to_owned),
         started: started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
         command: options.command.clone(),
         host: host(),
+        abi: abi_settings(plan),
         kernels: kernels.collect(),
     })
+}
+
+/// The settings of the `abi` suite, if any of it is planned. A plan has one selection, so they are the same everywhere.
+fn abi_settings(plan: &Plan) -> Option<AbiSettings> {
+    let planned = plan.kernels.iter().find(|kernel| kernel.cases.iter().any(|case| case.suite == "abi"))?;
+    Some(AbiSettings { seed: planned.abi.seed, cases: u64::try_from(planned.abi.random).unwrap_or(u64::MAX) })
 }
 
 /// Whether a kernel has to be built before it can be run. A user's tree counts as such: that nothing in it has changed is

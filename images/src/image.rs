@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::deb::Unpacked;
+use crate::http::hex;
 use crate::index::Package;
 use crate::modules;
 
@@ -103,6 +106,26 @@ impl Image {
         self.config.is_some()
     }
 
+    /// SHA-256 of the file that QEMU boots, in hex.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn kernel_sha256(&self) -> std::io::Result<String> {
+        let (mut file, mut hash) = (fs::File::open(&self.kernel)?, Sha256::new());
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hex(&hash.finalize())),
+                n => hash.update(&buffer[..n]),
+            }
+        }
+    }
+
+    /// SHA-256 of the text of the kernel's configuration, in hex. `None` if it is not known.
+    pub fn config_sha256(&self) -> Option<String> {
+        self.config.as_deref().map(|text| hex(&Sha256::digest(text)))
+    }
+
     pub(crate) fn list(&self, name: &str) -> BTreeSet<String> {
         fs::read_to_string(self.dir.join(name)).map(|text| modules::names(&text)).unwrap_or_default()
     }
@@ -185,6 +208,29 @@ mod tests {
         assert_eq!(config_value(text, "XA"), Some("m"));
         assert_eq!(config_value(text, "N"), Some("16"));
         assert_eq!(config_value("", "A"), None);
+    }
+
+    #[test]
+    fn a_kernel_is_known_by_its_bytes_and_its_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = Manifest {
+            schema: SCHEMA,
+            key: "k".into(),
+            provider: Provider::Stock,
+            arch: "riscv64".into(),
+            release: "7.2".into(),
+            files: BTreeMap::new(),
+            provenance: BTreeMap::new(),
+            modules: None,
+        };
+        let image = || manifest.clone().into_image(dir.path());
+        assert!(image().kernel_sha256().is_err() && image().config_sha256().is_none());
+        fs::write(dir.path().join("kernel"), "abc").unwrap();
+        fs::write(dir.path().join("config"), "abc").unwrap();
+        // FIPS 180-2, B.1.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(image().kernel_sha256().unwrap(), abc);
+        assert_eq!(image().config_sha256().as_deref(), Some(abc));
     }
 
     #[test]

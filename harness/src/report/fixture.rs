@@ -52,8 +52,23 @@ fn kernel(arch: &str, flavour: &str, btf: bool) -> KernelResults {
     KernelResults {
         arch: arch.into(),
         kernel: "stock:testing".into(),
-        image: Some(ImageInfo { release: release.clone(), ..ImageInfo::default() }),
-        guest: Some(GuestInfo { release, ..GuestInfo::default() }),
+        image: Some(ImageInfo {
+            provider: "stock".into(),
+            release: release.clone(),
+            key: format!("stock-{flavour}"),
+            kernel_sha256: Some("1".repeat(64)),
+            config_sha256: Some("2".repeat(64)),
+            provenance: [("suite".to_owned(), "testing".to_owned())].into(),
+        }),
+        guest: Some(GuestInfo {
+            qemu: "QEMU emulator version 10.1.0".into(),
+            accel: "tcg".into(),
+            command: format!("qemu-system-{arch} -m 512 -append 'console=ttyS0 quiet'"),
+            release,
+            btf_sha256: btf.then(|| "3".repeat(64)),
+            boot_ms: 3100,
+            guests: 1,
+        }),
         cells: vec![
             Cell { observation: facts(&[("jit", "on")]), ..cell("probe", probe::JIT) },
             Cell { observation: facts(&[("btf", yes_no(btf))]), ..cell("probe", probe::BTF) },
@@ -100,7 +115,9 @@ pub fn five() -> RunResults {
         started: 1_763_953_800,
         duration_ms: 61_500,
         command: vec!["run".into()],
+        commit: Some("8a354db".into()),
         host: Host { kernel: "6.18.0 x86_64".into(), cpus: 2 },
+        abi: None,
         kernels: vec![x86, arm64, kernel("loongarch64", "loongarch64", false), riscv, kernel("arm32", "armmp", false)],
     }
 }

@@ -110,6 +110,7 @@ impl Session<'_> {
                 accel: accelerator.name().into(),
                 command: guest.command().into(),
                 release: String::new(),
+                btf_sha256: None,
                 boot_ms: ms,
                 guests: 0,
             };
@@ -146,6 +147,7 @@ impl Session<'_> {
             .map_err(|errno| format!("its log cannot be read (errno {errno}), and a splat would go unseen"))?;
         let (vmlinux, btf_bytes) = self.vmlinux(sys)?;
         self.info.release = release_text;
+        self.info.btf_sha256 = vmlinux.as_ref().and(self.vmlinux.as_ref()).map(|found| found.sha256.clone());
         let kernel = KernelTypes { vmlinux, modules: Vec::new() };
         self.running =
             Some(Running { guest, release, kernel, btf_bytes, log, jit_default, loaded_modules: Vec::new() });
@@ -158,32 +160,44 @@ impl Session<'_> {
         let notes = files::read(sys, "/sys/kernel/notes").map_err(|e| e.to_string())?.unwrap_or_default();
         // The image's key as well: what a guest says of itself must not decide what another's BTF is.
         let key = self.image()?.key.as_bytes();
-        let id: String =
-            Sha256::digest([key, &notes].concat()).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        if let Some((known, btf, len)) = &self.vmlinux
-            && *known == id
-        {
-            return Ok((Some(btf.clone()), *len));
+        let id = hex(Sha256::digest([key, &notes].concat()).get(..16).unwrap_or_default());
+        if let Some(known) = self.vmlinux.as_ref().filter(|known| known.id == id) {
+            return Ok((Some(known.btf.clone()), known.len));
         }
         let kept = self.shared.store.cache_dir().join("btf").join(format!("{id}.btf"));
         let is_there = files::open(sys, bpf::kernel::VMLINUX_PATH, 0).map_err(|e| e.to_string())?;
         let Ok(fd) = is_there else { return Ok((None, 0)) };
         files::close(sys, fd).map_err(|e| e.to_string())?;
         let cached = (!notes.is_empty()).then(|| std::fs::read(&kept).ok()).flatten();
-        let from_cache = cached.as_deref().and_then(|bytes| Btf::parse(bytes).ok().map(|btf| (btf, bytes.len())));
-        let (btf, len) = match from_cache {
+        let from_cache = cached.and_then(|bytes| Btf::parse(&bytes).ok().map(|btf| (btf, bytes)));
+        let (btf, bytes) = match from_cache {
             Some(found) => found,
             None => {
                 let Some(bytes) = bpf::read_vmlinux(sys).map_err(|e| e.to_string())? else { return Ok((None, 0)) };
                 let btf = Btf::parse(&bytes).map_err(|e| format!("the kernel's BTF is malformed: {e}"))?;
                 keep(&kept, &bytes);
-                (btf, bytes.len())
+                (btf, bytes)
             }
         };
-        let btf = Arc::new(btf);
-        self.vmlinux = Some((id, btf.clone(), len));
+        let (btf, len) = (Arc::new(btf), bytes.len());
+        self.vmlinux = Some(Vmlinux { id, btf: btf.clone(), len, sha256: hex(&Sha256::digest(&bytes)) });
         Ok((Some(btf), len))
     }
+}
+
+/// The types of the kernel that was booted last.
+pub(super) struct Vmlinux {
+    /// Which kernel that is.
+    id: String,
+    btf: Arc<Btf>,
+    /// Bytes.
+    len: usize,
+    /// Of the bytes, in hex.
+    sha256: String,
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Files bytes in the cache, whole or not at all. Not being able to is no error: they are read from the guest again.

@@ -130,7 +130,7 @@ struct Session<'a> {
     program: PathBuf,
     qemu_version: String,
     image: Option<images::Image>,
-    vmlinux: Option<(String, Arc<Btf>, usize)>,
+    vmlinux: Option<boot::Vmlinux>,
     running: Option<Running>,
     lost: Lost,
     info: GuestInfo,
@@ -182,6 +182,8 @@ impl<'a> Session<'a> {
             provider: image.provider.as_str().into(),
             release: image.release.clone(),
             key: image.key.clone(),
+            kernel_sha256: image.kernel_sha256().ok(),
+            config_sha256: image.config_sha256(),
             provenance: image.provenance.clone(),
         });
         self.image = Some(image);
