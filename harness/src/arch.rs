@@ -3,9 +3,13 @@
 //! Everything that differs between architectures and is not code stands there, in every tool's dialect. This module
 //! gives it types and refuses files that do not make sense, naming file, line and what was expected.
 
+mod claims;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use claims::{Claim, Claims, Since};
 
 /// Byte order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,66 +166,6 @@ pub struct Channel {
 pub struct Jit {
     /// How far from a program a callee may be for its plain call instructions, in MiB; 0 if it always loads the address.
     pub direct_call_mib: u64,
-}
-
-/// First mainline releases whose JIT claims a capability.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Claims {
-    /// `bpf_jit_supports_kfunc_call()`.
-    pub kfunc_call: Since,
-    /// `bpf_jit_supports_stack_args()`: calls with more than five arguments.
-    pub stack_args: Since,
-    /// `arch_prepare_bpf_trampoline()`, attachable to a kernel function.
-    pub trampoline: Since,
-    /// Calls between the functions of a program (bpf-to-bpf), callbacks included. Where there are none, no case with more
-    /// than one function applies.
-    pub subprograms: Since,
-    /// `bpf_jit_supports_subprog_tailcalls()`: tail calls out of a function that was called.
-    pub subprogram_tail_calls: Since,
-    /// `bpf_jit_supports_exceptions()`: `bpf_throw()`.
-    pub exceptions: Since,
-}
-
-/// Since which release something is so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Since {
-    /// In no release.
-    Never,
-    /// From this one on.
-    Release(Release),
-}
-
-impl Since {
-    /// Whether no release has it.
-    pub fn is_never(self) -> bool {
-        self == Self::Never
-    }
-
-    /// Whether `release` has it.
-    pub fn holds(self, release: Release) -> bool {
-        matches!(self, Self::Release(first) if release >= first)
-    }
-}
-
-impl TryFrom<String> for Since {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "never" => Ok(Self::Never),
-            other => other.parse().map(Self::Release).map_err(|e| format!("{e}, or \"never\"")),
-        }
-    }
-}
-
-impl From<Since> for String {
-    fn from(since: Since) -> Self {
-        match since {
-            Since::Never => "never".into(),
-            Since::Release(release) => release.to_string(),
-        }
-    }
 }
 
 /// A mainline release: version and patch level. Distributions' releases are compared by their beginning.

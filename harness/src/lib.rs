@@ -9,6 +9,7 @@ pub mod abi;
 pub mod arch;
 pub mod bpf;
 pub mod btf;
+pub mod capability;
 pub mod cli;
 pub mod compare;
 pub mod defaults;

@@ -77,6 +77,11 @@ impl Attr {
         self
     }
 
+    /// The bytes, for a structure that is laid out like attributes.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Puts the attributes into the batch and calls `bpf(cmd, …)`. Gives their address.
     pub fn call(self, batch: &mut Batch, bpf: u64, cmd: u64) -> u64 {
         let len = self.bytes.len() as u64;

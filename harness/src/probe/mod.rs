@@ -4,14 +4,25 @@
 //! kernel's configuration promise. Programs are hand-written, because their exact instructions are the question; only
 //! the trampoline has a C program (`testcases/probe`).
 
+mod arena;
+mod fallbacks;
+mod fsession;
+mod functions;
+mod held;
+mod kfuncs;
+mod kptr;
 mod stack_args;
 mod subprograms;
+mod tools;
+
+pub use kfuncs::MODULE;
 
 use std::sync::Arc;
 
 use crate::arch::{Claims, Release};
 use crate::bpf::insn::{Insn, Reg, Size};
 use crate::bpf::{self, KernelTypes, LoadError, LoadOptions, LoadResult, Object, ProgType, RawProgram, RunOptions};
+use crate::capability::Capability;
 use crate::guest::files;
 use crate::judge::{ENOTSUPP, LINE_NO_BTF, LINE_NO_JIT, LINE_UNSUPPORTED, judge, refusal};
 use crate::model::{Observation, Outcome, Standing, probe};
@@ -30,11 +41,13 @@ pub enum Probe {
     UnknownId,
     Subprograms,
     StackArgs,
+    /// One of the capabilities that have no variant of their own.
+    Can(Capability),
 }
 
 impl Probe {
     /// All, in running order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 24] = [
         Self::Jit,
         Self::Btf,
         Self::KfuncCall,
@@ -44,6 +57,21 @@ impl Probe {
         Self::UnknownId,
         Self::Subprograms,
         Self::StackArgs,
+        Self::Can(Capability::FarKfuncCall),
+        Self::Can(Capability::ModuleKfuncs),
+        Self::Can(Capability::SubprogramTailCalls),
+        Self::Can(Capability::Exceptions),
+        Self::Can(Capability::Arena),
+        Self::Can(Capability::ArenaAtomics),
+        Self::Can(Capability::ArenaFetchOps),
+        Self::Can(Capability::ArenaCmpxchg),
+        Self::Can(Capability::ArenaLoadAcquire),
+        Self::Can(Capability::ArenaSignExtend),
+        Self::Can(Capability::PrivateStack),
+        Self::Can(Capability::PercpuInsn),
+        Self::Can(Capability::PtrXchg),
+        Self::Can(Capability::TimedMayGoto),
+        Self::Can(Capability::Fsession),
     ];
 
     /// Name of the case.
@@ -58,6 +86,7 @@ impl Probe {
             Self::UnknownId => probe::UNKNOWN_ID,
             Self::Subprograms => probe::SUBPROGRAMS,
             Self::StackArgs => probe::STACK_ARGS,
+            Self::Can(capability) => capability.name(),
         }
     }
 
@@ -73,7 +102,32 @@ impl Probe {
             Self::UnknownId => "a call to a BTF id that is no function is refused",
             Self::Subprograms => "a program's function can call another one, which calls a kfunc",
             Self::StackArgs => "a function with more than five arguments can be called",
+            Self::Can(capability) => description(capability),
         }
+    }
+}
+
+fn description(capability: Capability) -> &'static str {
+    match capability {
+        Capability::FarKfuncCall => "the JIT finds a kfunc by its number, however far away it is",
+        Capability::ModuleKfuncs => "a kfunc that lives in a module can be called",
+        Capability::SubprogramTailCalls => "a program's function can make a tail call",
+        Capability::Exceptions => "a program can throw, and what it throws is what it returns",
+        Capability::Arena => "memory shared with user space (an arena) can be used",
+        Capability::ArenaAtomics => "an atomic addition works in an arena",
+        Capability::ArenaFetchOps => "an atomic operation that gives the old value works in an arena",
+        Capability::ArenaCmpxchg => "compare-and-exchange works in an arena",
+        Capability::ArenaLoadAcquire => "a load with acquire semantics works in an arena",
+        Capability::ArenaSignExtend => "a sign-extending load works in an arena",
+        Capability::PrivateStack => {
+            "a program whose functions need more than 512 bytes together has a stack of its own"
+        }
+        Capability::PercpuInsn => "looking up a per-CPU map is done without a call",
+        Capability::PtrXchg => "exchanging a pointer in a map is done without a call",
+        Capability::TimedMayGoto => "a may_goto loop is cut off by the clock",
+        Capability::Fsession => "one program can be called when a function begins and when it ends",
+        // These have probes of their own.
+        Capability::KfuncCall | Capability::Trampoline | Capability::StackArgs | Capability::Subprograms => "",
     }
 }
 
@@ -93,6 +147,8 @@ pub struct Context<'a> {
     pub jit_default: Option<String>,
     /// The compiled `testcases/probe/trampoline.bpf.c`.
     pub trampoline: &'a Arc<Object>,
+    /// Whether [`MODULE`] is loaded and its types are in `kernel`; why it is not.
+    pub module: Result<(), String>,
 }
 
 /// Where the JIT is switched.
@@ -148,6 +204,44 @@ pub fn ask(probe: Probe, sys: &mut dyn Sys, context: &Context<'_>) -> Result<Ans
         Probe::UnknownId => refused_call(sys, context, Refusal::UnknownId),
         Probe::Subprograms => subprograms::ask(sys, context),
         Probe::StackArgs => stack_args::ask(sys, context),
+        Probe::Can(capability) => can(sys, context, capability),
+    }
+}
+
+fn can(sys: &mut dyn Sys, context: &Context<'_>, asked: Capability) -> Result<Answer, SysError> {
+    let mut seen = Observation::default();
+    let found = match asked {
+        Capability::FarKfuncCall => fallbacks::far_kfunc_call(sys, context, &mut seen)?,
+        Capability::ModuleKfuncs => kfuncs::module_kfuncs(sys, context, &mut seen)?,
+        Capability::SubprogramTailCalls => functions::tail_calls(sys, &mut seen)?,
+        Capability::Exceptions => kfuncs::exceptions(sys, context, &mut seen)?,
+        Capability::Arena
+        | Capability::ArenaAtomics
+        | Capability::ArenaFetchOps
+        | Capability::ArenaCmpxchg
+        | Capability::ArenaLoadAcquire
+        | Capability::ArenaSignExtend => arena::ask(sys, context, asked, &mut seen)?,
+        Capability::PrivateStack => functions::private_stack(sys, &mut seen)?,
+        Capability::PercpuInsn => fallbacks::percpu_insn(sys, &mut seen)?,
+        Capability::PtrXchg => fallbacks::ptr_xchg(sys, context, &mut seen)?,
+        Capability::TimedMayGoto => fallbacks::timed_may_goto(sys, context, &mut seen)?,
+        Capability::Fsession => fsession::ask(sys, context, &mut seen)?,
+        Capability::KfuncCall => return kfunc_call(sys, context),
+        Capability::Trampoline => return trampoline(sys, context),
+        Capability::Subprograms => return subprograms::ask(sys, context),
+        Capability::StackArgs => return stack_args::ask(sys, context),
+    };
+    Ok(held::answer(asked, seen, found, context))
+}
+
+/// Why no kfunc can be called here, when none can.
+fn no_kfunc_calls(context: &Context<'_>) -> Option<&'static str> {
+    if context.kernel.vmlinux.is_none() {
+        Some("no kfunc can be named without BTF")
+    } else if !context.claims.kfunc_call.holds(context.release) {
+        Some("without kfunc support the verifier refuses for that reason first")
+    } else {
+        None
     }
 }
 
@@ -476,44 +570,4 @@ fn refused_call(sys: &mut dyn Sys, context: &Context<'_>, which: Refusal) -> Res
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_refusal_counts_only_where_it_belongs_and_to_the_letter() {
-        let has = Has { btf: true, jit: true, promised: true };
-        let right = |errno, log: &str, has| claim(&refusal(errno, log), has).2;
-        let cases = [
-            (LINE_NO_BTF, "no BTF", Has { btf: false, ..has }),
-            (LINE_NO_JIT, "no JIT", Has { jit: false, ..has }),
-            (LINE_UNSUPPORTED, "no", Has { promised: false, ..has }),
-        ];
-        for (line, name, lacks) in cases {
-            let outcome = refusal(ENOTSUPP, line);
-            assert_eq!(claim(&outcome, lacks), (name, Some(line), true));
-            assert!(!right(ENOTSUPP, line, has), "{line}: nothing is lacking");
-            assert!(!right(22, line, lacks), "{line}: another errno");
-            assert!(!right(ENOTSUPP, &format!("{line}, sorry"), lacks), "{line}: other words");
-            for (other, ..) in cases.iter().filter(|(other, ..)| *other != line) {
-                assert!(!right(ENOTSUPP, other, lacks), "{other} in the place of {line}");
-            }
-        }
-        assert!(claim(&Outcome::Pass, has).2 && !claim(&Outcome::Pass, Has { promised: false, ..has }).2);
-        assert!(!right(ENOTSUPP, "", has), "a JIT that gives up in silence");
-    }
-
-    #[test]
-    fn a_due_refusal_needs_errno_and_line() {
-        let seen = |errno, log: &str| Observation {
-            load_errno: Some(errno),
-            verifier_log: log.into(),
-            ..Observation::default()
-        };
-        assert_eq!(refused_with(seen(524, LINE_NO_JIT), 524, LINE_NO_JIT).standing, Standing::Right);
-        assert_eq!(refused_with(seen(22, LINE_NO_JIT), 524, LINE_NO_JIT).standing, Standing::Wrong);
-        let more = format!("{LINE_NO_JIT} or so");
-        assert_eq!(refused_with(seen(524, &more), 524, LINE_NO_JIT).standing, Standing::Wrong);
-        assert_eq!(refused_with(seen(524, LINE_UNSUPPORTED), 524, LINE_NO_JIT).standing, Standing::Wrong);
-        assert_eq!(refused_with(seen(0, ""), 524, LINE_NO_JIT).standing, Standing::Wrong);
-    }
-}
+mod tests;

@@ -30,7 +30,7 @@ pub(super) fn ask(sys: &mut dyn Sys, context: &Context<'_>) -> Result<Answer, Sy
     };
     let mut program = RawProgram::new("probe_args", ProgType::Syscall, six_argument_call());
     program.btf_fd = Some(btf_fd);
-    program.func_info = six_argument_func_info(endian);
+    program.func_info = func_info(endian, &[(0, MAIN_ID), (SUB, SUB_ID)]);
     match bpf::load_program(sys, &program, 1)? {
         LoadResult::Loaded(fd) => {
             seen.load_errno = Some(0);
@@ -93,12 +93,13 @@ const MAIN_ID: u32 = 4;
 /// See [`MAIN_ID`].
 const SUB_ID: u32 = 5;
 
-fn six_argument_func_info(endian: Endian) -> (Vec<u8>, u32) {
+/// `struct bpf_func_info[]`: where functions begin, and their BTF ids.
+pub(super) fn func_info(endian: Endian, functions: &[(u32, u32)]) -> (Vec<u8>, u32) {
     let mut info = Vec::new();
-    for word in [0, MAIN_ID, SUB, SUB_ID] {
+    for word in functions.iter().flat_map(|(at, id)| [*at, *id]) {
         crate::btf::put_u32(endian, &mut info, word);
     }
-    (info, 2)
+    (info, functions.len() as u32)
 }
 
 /// `long probe_args(long)` and `static long sub(long, long, long, long, long, long)`, in the format of
@@ -116,6 +117,11 @@ fn six_argument_btf(endian: Endian) -> Vec<u8> {
     types.extend([a, 1].repeat(6));
     // Static functions: linkage 0. A main program must be global (1).
     types.extend([main, FUNC | 1, 2, sub, FUNC, 3]);
+    blob(endian, &types, strings)
+}
+
+/// Types and strings with the header in front of them.
+pub(super) fn blob(endian: Endian, types: &[u32], strings: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     // The magic and two single bytes, version and flags, then lengths.
     bytes.extend(match endian {
@@ -132,7 +138,7 @@ fn six_argument_btf(endian: Endian) -> Vec<u8> {
 }
 
 /// `BPF_BTF_LOAD`.
-fn load_btf(sys: &mut dyn Sys, bytes: &[u8]) -> Result<Result<i32, i32>, SysError> {
+pub(super) fn load_btf(sys: &mut dyn Sys, bytes: &[u8]) -> Result<Result<i32, i32>, SysError> {
     const BTF_LOAD: u64 = 18;
     let target = sys.target().clone();
     let mut batch = Batch::new(&target);

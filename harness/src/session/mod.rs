@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::arch::Release;
 use crate::bpf::{Annotations, KernelTypes, Object};
 use crate::btf::{Btf, Kind};
+use crate::capability::Capability;
 use crate::doctor::needs;
 use crate::event::Event;
 use crate::expectations::{Known, Subject};
@@ -398,6 +399,13 @@ impl<'a> Session<'a> {
             Ok(object) => object,
             Err(error) => return Some(Err(SysError::Protocol(error))),
         };
+        let module = match probe {
+            Probe::Can(Capability::ModuleKfuncs) => match self.probe_module() {
+                Ok(module) => module,
+                Err(error) => return Some(Err(error)),
+            },
+            _ => Err("the module was not asked for".into()),
+        };
         let config = |symbol: &str| {
             let image = self.image.as_ref().filter(|image| image.has_config())?;
             Some(image.config(symbol).is_some_and(|value| value == "y" || value == "m"))
@@ -411,8 +419,22 @@ impl<'a> Session<'a> {
             config: &config,
             jit_default: running.jit_default.clone(),
             trampoline: &trampoline,
+            module,
         };
         Some(probe::ask(probe, &mut running.guest, &context))
+    }
+
+    /// Loads the module whose kfuncs the probe calls; why it cannot be asked when it is not there.
+    fn probe_module(&mut self) -> Result<Result<(), String>, SysError> {
+        if self.running.as_ref().is_none_or(|running| running.kernel.vmlinux.is_none()) {
+            return Ok(Err("no kfunc can be named without BTF".into()));
+        }
+        let mut seen = Observation::default();
+        self.load_modules(&[probe::MODULE.to_owned()], &mut seen)?;
+        Ok(match seen.infrastructure.or_else(|| seen.facts.remove("module")) {
+            Some(error) => Err(format!("module {} could not be had: {error}", probe::MODULE)),
+            None => Ok(()),
+        })
     }
 
     fn run_probe(&mut self, probe: Probe) -> (Observation, Outcome, Standing) {
