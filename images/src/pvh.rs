@@ -1,4 +1,4 @@
-//! The kernel inside an x86-64 bzImage, when QEMU can boot it directly.
+//! The kernel inside an x86 bzImage, when QEMU can boot it directly.
 //!
 //! A bzImage decompresses itself in the guest, which under TCG takes as long as the whole boot that follows (measured: 9 s
 //! against 5 s to the agent on a busy machine). The `vmlinux` inside can be entered by the PVH protocol (`CONFIG_PVH`,
@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use object::read::elf::{ElfFile64, ProgramHeader};
+use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
 
 use crate::deb::decompress;
 use crate::format::bzimage_payload;
@@ -65,7 +65,12 @@ fn payload<'a>(bzimage: &'a mut (impl Read + Seek)) -> Option<Box<dyn Read + 'a>
 /// Whether an ELF file has the note that QEMU looks for: owner `Xen`, type 18.
 fn has_entry(file: &File) -> bool {
     let cache = object::ReadCache::new(file);
-    let Ok(elf) = ElfFile64::<object::Endianness, _>::parse(&cache) else { return false };
+    noted::<object::elf::FileHeader64<object::Endianness>>(&cache)
+        || noted::<object::elf::FileHeader32<object::Endianness>>(&cache)
+}
+
+fn noted<Elf: FileHeader<Endian = object::Endianness>>(cache: &object::ReadCache<&File>) -> bool {
+    let Ok(elf) = ElfFile::<Elf, _>::parse(cache) else { return false };
     elf.elf_program_headers().iter().any(|segment| {
         let Ok(Some(mut notes)) = segment.notes(elf.endian(), elf.data()) else { return false };
         while let Ok(Some(note)) = notes.next() {
@@ -81,6 +86,31 @@ fn has_entry(file: &File) -> bool {
 mod tests {
     use super::*;
 
+    /// The smallest ELF32 with one PT_NOTE segment.
+    fn elf32(owner: &[u8; 4], kind: u32) -> Vec<u8> {
+        let mut out = vec![0; 52 + 32];
+        out[..7].copy_from_slice(b"\x7fELF\x01\x01\x01");
+        out[16..20].copy_from_slice(&[2, 0, 3, 0]); // ET_EXEC, EM_386
+        out[20] = 1;
+        out[28] = 52; // e_phoff
+        out[40..46].copy_from_slice(&[52, 0, 32, 0, 1, 0]); // e_ehsize, e_phentsize, e_phnum
+        out[52] = 4; // PT_NOTE
+        out[56..58].copy_from_slice(&84_u16.to_le_bytes()); // p_offset
+        out[68] = 20; // p_filesz
+        out[72] = 20; // p_memsz
+        out[80] = 4; // p_align
+        note(&mut out, owner, kind);
+        out
+    }
+
+    fn note(out: &mut Vec<u8>, owner: &[u8; 4], kind: u32) {
+        for word in [4, 4, kind] {
+            out.extend(word.to_le_bytes());
+        }
+        out.extend(owner);
+        out.extend(0x0100_0000_u32.to_le_bytes());
+    }
+
     /// The smallest ELF64 with one PT_NOTE segment.
     fn elf(owner: &[u8; 4], kind: u32) -> Vec<u8> {
         let mut out = vec![0; 64 + 56];
@@ -94,11 +124,7 @@ mod tests {
         out[96] = 20; // p_filesz
         out[104] = 20; // p_memsz
         out[112] = 4; // p_align
-        for word in [4, 4, kind] {
-            out.extend(word.to_le_bytes());
-        }
-        out.extend(owner);
-        out.extend(0x0100_0000_u32.to_le_bytes());
+        note(&mut out, owner, kind);
         out
     }
 
@@ -127,8 +153,10 @@ mod tests {
 
     #[test]
     fn takes_the_kernel_out_if_it_has_the_entry() {
-        let inner = elf(b"Xen\0", 18);
-        assert_eq!(extracted(&bzimage(&inner)), Some(inner));
+        for inner in [elf(b"Xen\0", 18), elf32(b"Xen\0", 18)] {
+            assert_eq!(extracted(&bzimage(&inner)), Some(inner));
+        }
+        assert_eq!(extracted(&bzimage(&elf32(b"Xen\0", 17))), None);
         assert_eq!(extracted(&bzimage(&elf(b"Xen\0", 17))), None);
         assert_eq!(extracted(&bzimage(&elf(b"GNU\0", 18))), None);
         assert_eq!(extracted(&bzimage(b"no ELF")), None);

@@ -96,9 +96,9 @@ fn peel(input: &mut (impl Read + Seek), layer: Layer, out: &mut File, name: &str
     Ok(())
 }
 
-/// Writes the bare kernel; for x86-64 the one inside the bzImage, if it can be entered.
+/// Writes the bare kernel; for x86 the one inside the bzImage, if it can be entered.
 fn finish(input: &mut (impl Read + Seek), machine: Machine, out: &mut File, name: &str) -> Result<()> {
-    if machine.elf_machine == 62 {
+    if matches!(machine.elf_machine, 3 | 62) {
         if pvh::extract(input, MAX_SIZE, out).context("write the unpacked kernel of", name)? {
             return Ok(());
         }
