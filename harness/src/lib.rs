@@ -19,6 +19,8 @@ pub mod expectations;
 pub mod guest;
 pub mod interrupt;
 pub mod judge;
+pub mod matrix;
+pub mod merge;
 pub mod model;
 pub mod objects;
 pub mod plan;

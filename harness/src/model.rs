@@ -32,6 +32,8 @@ pub struct RunResults {
     pub host: Host,
     /// What decided which calls the `abi` suite made; absent when no cell of it was planned.
     pub abi: Option<AbiSettings>,
+    /// Which part of a plan it was; absent when it was all of one.
+    pub shard: Option<Shard>,
     /// One entry per (arch, kernel), in plan order.
     pub kernels: Vec<KernelResults>,
 }
@@ -44,6 +46,41 @@ pub struct AbiSettings {
     pub seed: u64,
     /// Calls with values from the seed, besides the fixed ones (`--cases`).
     pub cases: u64,
+}
+
+/// A run that is one of several, each on a part of one plan. `kfunc merge` joins them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    /// From 1.
+    pub index: u32,
+    /// How many shards the plan was cut into.
+    pub count: u32,
+    /// SHA-256, in hex, over all that decides the whole plan: kernels, cases, their sources, expectations, settings.
+    pub plan: String,
+    /// No case of the suites taken was left out: only then can a verdict be more than `unknown`.
+    pub unfiltered: bool,
+    /// What the whole plan has, in its order: so that a unit that is in no shard is missed.
+    pub units: Vec<Unit>,
+}
+
+/// One (arch, kernel) of a plan: what one guest serves, and the least that a shard can have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unit {
+    /// Arch name.
+    pub arch: String,
+    /// The kernel as it was asked for.
+    pub kernel: String,
+    /// How many cases the plan has for it.
+    pub cases: u32,
+}
+
+impl Unit {
+    /// `arch@kernel`, as `--unit` takes it.
+    pub fn name(&self) -> String {
+        format!("{}@{}", self.arch, self.kernel)
+    }
 }
 
 /// The machine that ran the guests.

@@ -10,7 +10,7 @@ use crate::arch::{self, Arch, ArchError, Endian};
 use crate::bpf::{AnnotationError, Annotations, Expect, Object, ObjectError};
 use crate::defaults;
 use crate::expectations::{ExpectationError, Expectations};
-use crate::model::Location;
+use crate::model::{Location, Shard};
 use crate::objects::{CompileError, Compiler};
 use crate::probe::Probe;
 use crate::report::near::near;
@@ -313,6 +313,8 @@ pub struct Plan {
     pub kernels: Vec<PlannedKernel>,
     /// What the user should know of the choices made for them.
     pub notes: Vec<String>,
+    /// Set when this is a part of a plan.
+    pub shard: Option<Shard>,
 }
 
 /// The cases for one (arch, kernel).
@@ -401,7 +403,7 @@ pub fn plan(selection: &Selection, catalog: &Catalog) -> Result<Plan, PlanError>
         }
     };
     let kernels: Vec<PlannedKernel> = chosen.into_iter().map(planned).collect();
-    Ok(Plan { kernels: kernels.into_iter().filter(|kernel| !kernel.cases.is_empty()).collect(), notes })
+    Ok(Plan { kernels: kernels.into_iter().filter(|kernel| !kernel.cases.is_empty()).collect(), notes, shard: None })
 }
 
 /// (arch, kernel) of what was chosen.

@@ -133,6 +133,7 @@ pub fn run(plan: &Plan, options: &Options, tell: &(dyn Fn(Event) + Send + Sync))
         command: options.command.clone(),
         host: host(),
         abi: abi_settings(plan),
+        shard: plan.shard.clone(),
         kernels: kernels.collect(),
     })
 }

@@ -73,6 +73,51 @@ fn mistakes_are_usage_errors_on_standard_error() {
 }
 
 #[test]
+fn a_matrix_is_cut_and_a_bad_one_is_named() {
+    let place = Place::new();
+    let file = place.path().join("m.toml");
+    let name = file.to_str().expect("UTF-8");
+    let good = "[[run]]\narch = [\"riscv64\", \"arm64\"]\nkernel = [\"stock\"]\nsuite = [\"probe\"]\n";
+    std::fs::write(&file, good).expect("written");
+    let (code, stdout, stderr) = place.run(&["matrix", name, "--shards", "2"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.starts_with("{\"include\":[{") && stdout.lines().count() == 1, "{stdout}");
+    assert_eq!(place.run(&["matrix", name, "--shards", "2"]).1, stdout, "the same twice");
+    // What a shard is told is what it plans.
+    let (code, stdout, _) = place.run(&["run", "--matrix", name, "--shard", "1/2", "--unit", "arm64@stock", "--list"]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.starts_with("arm64  stock:testing  probe::jit\n") && !stdout.contains("riscv64"), "{stdout}");
+
+    let history = place.path().join("no-such-folder");
+    let out = place.path().join("absent/child.yml");
+    for (args, code, said) in [
+        (&["--out", out.to_str().expect("UTF-8")][..], 4, "absent/child.yml: there is no such folder".to_owned()),
+        (&["--history", history.to_str().expect("UTF-8")], 4, "no-such-folder".into()),
+    ] {
+        let (got, stdout, stderr) = place.run(&[&["matrix", name][..], args].concat());
+        assert_eq!((got, stdout.as_str()), (Some(code), ""), "{stderr}");
+        assert!(stderr.starts_with("kfunc: error: ") && stderr.contains(&said), "{stderr}");
+    }
+    for (text, said) in [
+        (good.replace("[\"probe\"]", "[]"), "m.toml:4: an empty cell: `suite` selects none; name one"),
+        (good.replace("\"probe\"", "\"abi\""), "m.toml:4: an empty cell: riscv64 by stock by abi has no case"),
+        (good.replace("riscv64", "riscv46"), "m.toml:2: unknown arch `riscv46`; did you mean `riscv64`?"),
+        (good.replace("suite", "suites"), "m.toml:4: unknown field `suites`"),
+        (String::new(), "m.toml:1: the matrix has no entry"),
+    ] {
+        std::fs::write(&file, text).expect("written");
+        for command in [&["matrix", name][..], &["run", "--matrix", name, "--list"]] {
+            let (code, stdout, stderr) = place.run(command);
+            assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+            assert!(stderr.contains(said), "{stderr}");
+        }
+    }
+    let (code, _, stderr) = place.run(&["run", "--matrix", "/no/such/m.toml"]);
+    assert_eq!(code, Some(4));
+    assert!(stderr.contains("cannot read /no/such/m.toml: there is no such file"), "{stderr}");
+}
+
+#[test]
 fn help_and_lists_go_to_standard_output() {
     let place = Place::new();
     let (code, stdout, stderr) = place.run(&["help", "exit-codes"]);

@@ -27,6 +27,36 @@ pub(crate) fn resolve(
     target: &Target,
     progress: &Progress,
 ) -> Result<Image> {
+    let (kernel, index_date) = find(cache, archive, suite, version, target, progress)?;
+    let mut image = fetched(cache, archive, &kernel, target, progress)?;
+    // The same packages may be in several suites: what was asked for is no property of the entry.
+    image.provenance.insert("suite".to_owned(), suite.to_owned());
+    image.provenance.insert("index_date".to_owned(), index_date);
+    image.arch = target.name.to_owned();
+    Ok(image)
+}
+
+/// The key that the image of [`resolve`] has. Fetches no kernel.
+pub(crate) fn identity(
+    cache: &Cache,
+    archive: &Archive,
+    suite: &str,
+    version: Option<&str>,
+    target: &Target,
+    progress: &Progress,
+) -> Result<String> {
+    find(cache, archive, suite, version, target, progress).map(|(kernel, _)| key(&kernel))
+}
+
+/// The kernel in the suite's index, and the index's date.
+fn find(
+    cache: &Cache,
+    archive: &Archive,
+    suite: &str,
+    version: Option<&str>,
+    target: &Target,
+    progress: &Progress,
+) -> Result<(Kernel, String)> {
     let names = target.debian;
     let (packages, index_date) = archive.packages(cache, suite, &names.arch, progress)?;
     let kernels = index::kernels(&packages, &names.flavour);
@@ -46,12 +76,7 @@ pub(crate) fn resolve(
             available: index::near(&kernels, wanted),
         }
     })?;
-    let mut image = fetched(cache, archive, kernel, target, progress)?;
-    // The same packages may be in several suites: what was asked for is no property of the entry.
-    image.provenance.insert("suite".to_owned(), suite.to_owned());
-    image.provenance.insert("index_date".to_owned(), index_date);
-    image.arch = target.name.to_owned();
-    Ok(image)
+    Ok((kernel.clone(), index_date))
 }
 
 fn fetched(cache: &Cache, archive: &Archive, kernel: &Kernel, target: &Target, progress: &Progress) -> Result<Image> {

@@ -212,6 +212,21 @@ impl Store {
         Ok(image)
     }
 
+    /// What decides a kernel, as a word: it changes when [`Store::resolve`] with an empty cache would give another one. Asks
+    /// the mirror for its index; fetches and builds nothing.
+    pub fn identity(&self, spec: &KernelSpec, target: &Target, progress: &Progress) -> Result<String> {
+        let found = match spec {
+            KernelSpec::Stock { suite, version } => {
+                stock::identity(&self.cache, self.archive()?, suite, version.as_deref(), target, progress)
+            }
+            KernelSpec::Local(path) => local::resolve(&self.cache, path, target).map(|image| image.key),
+            KernelSpec::Built { source, variant } => {
+                self.job(source, *variant, target, progress).identity(|| self.archive())
+            }
+        };
+        found.map_err(|error| self.cache.explain(error))
+    }
+
     /// Builds a kernel from the newest source there is, unless it is in the cache. [`Store::resolve`] is content with one
     /// built earlier.
     pub fn build(&self, spec: &KernelSpec, target: &Target, progress: &Progress) -> Result<Image> {

@@ -6,6 +6,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
+use crate::matrix::shard::{MOST, Part};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,6 +37,37 @@ Examples:
 
 A failing cell that was never judged before, on a kernel that both runs have, counts as a regression.";
 
+const MATRIX_EXAMPLES: &str = "\
+Examples:
+  kfunc matrix                                     ci/matrix.toml as one line of JSON for GitHub
+  kfunc matrix --format gitlab --out child.yml     jobs of a GitLab child pipeline
+  kfunc matrix nightly.toml --format json --shards 4 --history results/
+
+The unit is an (arch, kernel): one guest serves all its cases, and verdict, controls and stale expectations are about all of
+them. A unit is never split, so there are at most as many shards as units. Longest first, each unit goes to the shard
+that has least to do so far.
+
+How long a unit takes is read from earlier results files, the newest of this arch and kernel, else of another kernel of
+the arch. Where there is none: 20 s for its guests to come up, and for each case of probe 30 ms, stock 60 ms, abi 200 ms,
+control 60 ms. `--format json` says of each estimate where it comes from.
+
+Each job is told its units by name (`kfunc run --matrix FILE --shard i/n --unit ARCH@KERNEL,...`): jobs that computed them
+anew with another history would not fit each other. Images are not looked at; nothing is fetched or started.";
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  kfunc merge shard-*.json --out night.json
+  kfunc merge shard-*.json --out night.json --partial
+  kfunc merge x86.json arm.json --out all.json     two whole runs on different machines
+
+What belongs together:
+  - all files are of this schema, from one version of the harness, whole and not edited;
+  - either all are shards (`kfunc run --shard i/n`) of the same plan: the same kernels, cases, sources, expectations and
+    settings; each shard is there once, no (arch, kernel) is in two, and none of the plan is in no shard;
+  - or none is a shard, and no (arch, kernel) is in two of them.
+Anything else is refused with the names of the files, and nothing is written. With --partial a shard may be missing: its
+kernels are in the result as unknown, with the error `not run: shard 3 of 4 is missing`, and never as conformant.";
+
 /// Does `bpf_jit_supports_kfunc_call()` tell the truth? Boots kernels of many architectures, lets BPF programs call
 /// kfuncs there, and compares what came back.
 #[derive(Debug, Parser)]
@@ -57,6 +89,12 @@ pub enum Command {
     Table(TableArgs),
     /// Show what the abi suite reached of each kernel's call path, and where architectures differ
     Coverage(CoverageArgs),
+    /// Cut a nightly matrix into balanced jobs, in the words of a CI engine
+    #[command(after_help = MATRIX_EXAMPLES, after_long_help = format!("{MATRIX_EXAMPLES}\n\n{}", exit::explain()))]
+    Matrix(MatrixArgs),
+    /// Join the results files of shards, or of runs of different kernels, into one
+    #[command(after_help = MERGE_EXAMPLES, after_long_help = format!("{MERGE_EXAMPLES}\n\n{}", exit::explain()))]
+    Merge(MergeArgs),
     /// Compare two saved runs: what got worse, what got better, what cannot be said
     #[command(after_help = COMPARE_EXAMPLES, after_long_help = format!("{COMPARE_EXAMPLES}\n\n{}", exit::explain()))]
     Compare(CompareArgs),
@@ -159,6 +197,17 @@ pub struct RunArgs {
     /// Leave out cases whose name contains this; may be repeated
     #[arg(long, value_name = "FILTER")]
     pub skip: Vec<String>,
+    /// Run what this matrix file says (see ci/matrix.toml) instead of a selection
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["arch", "kernel", "tree", "suite", "filters", "exact", "skip"])]
+    pub matrix: Option<PathBuf>,
+    /// Run the i-th of n parts of it all. The parts are disjoint and together the whole; an (arch, kernel) is never split;
+    /// without --unit the same on every machine. `kfunc merge` joins the results
+    #[arg(long, value_name = "i/n")]
+    pub shard: Option<Part>,
+    /// The units of this shard, comma-separated or repeated, instead of those that --shard computes: as `kfunc matrix`
+    /// balanced them
+    #[arg(long, value_name = "ARCH@KERNEL", value_delimiter = ',', requires = "shard")]
+    pub unit: Vec<String>,
     /// How and from where.
     #[command(flatten)]
     pub host: HostArgs,
@@ -168,6 +217,64 @@ pub struct RunArgs {
     /// Print what would be run and stop
     #[arg(long)]
     pub list: bool,
+}
+
+/// `kfunc matrix`.
+#[derive(Debug, Args)]
+pub struct MatrixArgs {
+    /// The matrix file [default: ci/matrix.toml]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// In whose words
+    #[arg(long, value_enum, default_value_t)]
+    pub format: MatrixFormat,
+    /// Shards at most [default: as many as shorten the night]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
+    pub shards: Option<u32>,
+    /// Folder of earlier results files, for durations [default: where runs are saved]
+    #[arg(long, value_name = "DIR")]
+    pub history: Option<PathBuf>,
+    /// Write it here, whole or not at all [default: standard output]
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// Seed, as the runs will have it
+    #[arg(long, value_name = "N", env = "KFUNC_SEED", hide_env_values = true)]
+    pub seed: Option<u64>,
+    /// Random calls, as the runs will make them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=10_000_000))]
+    pub cases: Option<u32>,
+    /// An arch file of your own; may be repeated
+    #[arg(long, value_name = "FILE", env = "KFUNC_ARCH_FILE", hide_env_values = true)]
+    pub arch_file: Vec<PathBuf>,
+    /// Cache, for compiled cases
+    #[arg(long, value_name = "DIR", env = "KFUNC_CACHE_DIR", hide_env_values = true)]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// `--format` of `kfunc matrix`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum MatrixFormat {
+    /// One line of JSON: `strategy.matrix` of a workflow, by way of `fromJSON`
+    #[default]
+    Github,
+    /// Jobs of a child pipeline, which extend .kfunc-shard of ci/gitlab/shards.yml
+    Gitlab,
+    /// Everything: shards, their units, estimates and where those come from
+    Json,
+}
+
+/// `kfunc merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Results files
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Write the result here, whole or not at all; `-` is standard output
+    #[arg(long, value_name = "PATH")]
+    pub out: PathBuf,
+    /// Let shards be missing, and say so in the result
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// `kfunc table`.
@@ -244,6 +351,10 @@ pub enum ReportFormat {
     Junit,
     /// KTAP version 1
     Ktap,
+    /// Annotations of GitHub Actions: a workflow command for each case that is wrong, at its file and line
+    Github,
+    /// Code Quality report of GitLab: the same as JSON
+    Gitlab,
 }
 
 /// `--format` of `kfunc table`.
@@ -307,6 +418,11 @@ pub enum ImagesCommand {
     List,
     /// Print the cache's directory
     Path,
+    /// Print what decides the kernels of a selection, one a line, or one word for all: a key for a CI system's cache
+    ///
+    /// Asks the mirror's signed index and fetches no kernel. The key changes when Debian has a newer kernel or source, or the
+    /// recipe of a built one changes.
+    Key(KeyArgs),
     /// Build a kernel from source and keep it; what is there already is not built again
     ///
     /// Runs nothing of the source but its own build system.
@@ -332,8 +448,11 @@ pub enum ImagesCommand {
     /// Delete kernels; a run fetches again what it needs
     Prune {
         /// Keys as `kfunc images list` shows them, or their beginnings
-        #[arg(value_name = "KEY", required_unless_present_any = ["all", "builds"])]
+        #[arg(value_name = "KEY", required_unless_present_any = ["all", "builds", "not_in"])]
         keys: Vec<String>,
+        /// Delete every kernel that this saved run did not boot: what a CI system's cache need not keep
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["keys", "all"])]
+        not_in: Option<PathBuf>,
         /// Delete unpacked sources and what builds left
         #[arg(long)]
         builds: bool,
@@ -341,6 +460,32 @@ pub enum ImagesCommand {
         #[arg(long, conflicts_with = "keys")]
         all: bool,
     },
+}
+
+/// `kfunc images key`.
+#[derive(Debug, Clone, Args)]
+pub struct KeyArgs {
+    /// Which kernels.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// The kernels of this matrix file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["arch", "kernel", "tree", "suite"])]
+    pub matrix: Option<PathBuf>,
+    /// Only these of them, comma-separated or repeated
+    #[arg(long, value_name = "ARCH@KERNEL", value_delimiter = ',')]
+    pub unit: Vec<String>,
+    /// One word for all
+    #[arg(long)]
+    pub digest: bool,
+    /// Debian mirror, the directory above dists/ and pool/ [default: from this machine's apt configuration]
+    #[arg(long, value_name = "URL", env = "KFUNC_MIRROR", hide_env_values = true)]
+    pub mirror: Option<String>,
+    /// Use the cached indexes only
+    #[arg(long, env = "KFUNC_OFFLINE", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    pub offline: bool,
+    /// What kernels are built with
+    #[arg(long, value_name = "llvm|gcc", env = "KFUNC_TOOLCHAIN", hide_env_values = true)]
+    pub toolchain: Option<images::Toolchain>,
 }
 
 /// `kfunc images build`.

@@ -58,7 +58,8 @@ pub fn of_run(results: &RunResults) -> u8 {
         // A kernel without cells was not looked at, whatever it says.
         || results.kernels.iter().any(|kernel| !kernel.unavailable && (kernel.error.is_some() || kernel.cells.is_empty()))
         // That a distribution has no such kernel is no failure, unless nothing else was asked for.
-        || results.kernels.iter().all(|kernel| kernel.unavailable)
+        // A shard may have nothing to do.
+        || (results.shard.is_none() && results.kernels.iter().all(|kernel| kernel.unavailable))
     {
         INFRASTRUCTURE
     } else {

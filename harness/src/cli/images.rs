@@ -4,14 +4,18 @@ use std::path::PathBuf;
 
 use images::{BuildOptions, KernelSpec, Source, Store, StoreOptions, StoredImage};
 
-use super::args::{BuildArgs, ImagesArgs, ImagesCommand};
+use sha2::{Digest, Sha256};
+
+use super::args::{BuildArgs, ImagesArgs, ImagesCommand, KeyArgs};
 use super::error::Error;
 use super::list::columns;
-use super::out;
+use super::{engine, matrix, meant, out, table};
 use crate::abi::MODULE_SOURCES;
 use crate::arch::{self, Arch};
 use crate::doctor::needs;
 use crate::event::{self, Event, Planned};
+use crate::matrix::shard::Part;
+use crate::model::RunResults;
 use crate::report::near;
 use crate::report::progress::Progress;
 
@@ -24,7 +28,15 @@ pub fn images(args: ImagesArgs) -> Result<(), Error> {
             out::stdout(if text.is_empty() { "the cache is empty; a run fills it\n" } else { &text })
         }
         ImagesCommand::Path => out::stdout(&format!("{}\n", open(dir)?.cache_dir().display())),
-        ImagesCommand::Prune { keys, builds, all } => prune(&open(dir)?, &keys, builds, all),
+        ImagesCommand::Key(args) => key(args, dir),
+        ImagesCommand::Prune { keys, not_in, builds, all } => {
+            let store = open(dir)?;
+            let keys = match not_in {
+                Some(file) => not_booted(&store, &table::saved(Some(&file))?)?,
+                None => keys,
+            };
+            prune(&store, &keys, builds, all)
+        }
         ImagesCommand::Build(args) => build(args, dir),
         ImagesCommand::Show { key } => show(&open(dir)?, &key),
         ImagesCommand::Export { key, file } => export(&open(dir)?, &key, file),
@@ -44,6 +56,52 @@ pub fn listing(cache_dir: Option<PathBuf>) -> Result<String, Error> {
     Ok(columns(images.into_iter().map(|image| {
         vec![image.key, image.arch, image.release, image.provider.as_str().to_owned(), images::size(image.bytes)]
     })))
+}
+
+/// What decides the kernels of a selection or matrix.
+fn key(args: KeyArgs, cache_dir: Option<PathBuf>) -> Result<(), Error> {
+    let plan = {
+        let file = args.matrix.as_deref().map(matrix::read).transpose()?;
+        let catalog = engine::catalog(&args.select.arch_file, cache_dir.as_deref())?;
+        match &file {
+            Some(file) => matrix::plan(file, &catalog, meant::abi(args.select.seed, args.select.cases))?,
+            None => engine::plan(&meant::selection(args.select), &catalog)?,
+        }
+    };
+    let units = meant::present(args.unit);
+    // Any shard will do: the units are named.
+    let plan = if units.is_empty() { plan } else { matrix::cut(plan, Part { index: 1, count: 1 }, &units)? };
+    let store = Store::open(StoreOptions {
+        cache_dir: cache_dir.filter(|dir| !dir.as_os_str().is_empty()),
+        mirror: args.mirror.filter(|mirror| !mirror.is_empty()),
+        offline: args.offline,
+        build: BuildOptions { toolchain: args.toolchain, jobs: None },
+        ..StoreOptions::default()
+    })
+    .map_err(failed)?;
+    let mut rows = Vec::new();
+    for planned in &plan.kernels {
+        let key = match store.identity(&planned.kernel, &planned.arch.target(), &|_| {}) {
+            Ok(key) => key,
+            // A run says so of this kernel and goes on; the key is that there is none.
+            Err(images::Error::NotInSuite { .. } | images::Error::NoKernel { .. }) => "none".to_owned(),
+            Err(error) => return Err(Error::Infrastructure(needs::explain(&error))),
+        };
+        rows.push(vec![planned.arch.name.clone(), planned.kernel.to_string(), key]);
+    }
+    let text = columns(rows);
+    if !args.digest {
+        return out::stdout(&text);
+    }
+    let hash = Sha256::digest(text.as_bytes());
+    let word: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    out::stdout(&format!("{word}\n"))
+}
+
+/// Keys of the kernels that a run did not boot.
+fn not_booted(store: &Store, run: &RunResults) -> Result<Vec<String>, Error> {
+    let booted = |key: &String| run.kernels.iter().any(|k| k.image.as_ref().is_some_and(|image| image.key == *key));
+    Ok(store.list().map_err(failed)?.into_iter().map(|image| image.key).filter(|key| !booted(key)).collect())
 }
 
 fn prune(store: &Store, keys: &[String], builds: bool, all: bool) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::args::{AccelArg, HostArgs, RunArgs, SelectArgs};
 use crate::abi::{SEED, Settings};
+use crate::matrix::shard::Part;
 use crate::plan::Selection;
 use crate::run::{Accel, Options};
 
@@ -20,6 +21,12 @@ pub struct Run {
     pub save: Save,
     /// Print the plan only.
     pub list: bool,
+    /// Run what this file says instead of the selection.
+    pub matrix: Option<PathBuf>,
+    /// Run this part of it only.
+    pub shard: Option<Part>,
+    /// The units of that part.
+    pub units: Vec<String>,
 }
 
 /// Where results go.
@@ -47,7 +54,16 @@ pub fn run(typed: RunArgs, command: Vec<String>) -> Run {
         skip: present(typed.skip),
         ..selection(typed.select)
     };
-    Run { selection, arch_files, options: options(typed.host, command), save, list: typed.list }
+    Run {
+        selection,
+        arch_files,
+        options: options(typed.host, command),
+        save,
+        list: typed.list,
+        matrix: typed.matrix,
+        shard: typed.shard,
+        units: unique(present(typed.unit)),
+    }
 }
 
 /// The selection without name filters.
@@ -58,12 +74,15 @@ pub fn selection(typed: SelectArgs) -> Selection {
         arches: unique(present(typed.arch)),
         kernels: unique(present(typed.kernel).into_iter().chain(trees).collect()),
         suites: unique(present(typed.suite)),
-        abi: Settings {
-            seed: typed.seed.unwrap_or(SEED),
-            random: typed.cases.map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX)),
-        },
+        abi: abi(typed.seed, typed.cases),
         ..Selection::default()
     }
+}
+
+/// Seed and random calls.
+pub fn abi(seed: Option<u64>, cases: Option<u32>) -> Settings {
+    let random = cases.map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX));
+    Settings { seed: seed.unwrap_or(SEED), random }
 }
 
 /// The options of the engine.
@@ -87,7 +106,7 @@ pub fn options(typed: HostArgs, command: Vec<String>) -> Options {
 }
 
 /// An empty element comes from `--arch a,` or an empty environment variable and asks for nothing.
-fn present(list: Vec<String>) -> Vec<String> {
+pub fn present(list: Vec<String>) -> Vec<String> {
     list.into_iter().map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
 }
 

@@ -11,7 +11,9 @@ pub mod error;
 pub mod exit;
 mod images;
 mod list;
+mod matrix;
 pub mod meant;
+mod merge;
 pub mod out;
 mod report;
 mod run;
@@ -44,6 +46,8 @@ fn of(words: Vec<OsString>) -> u8 {
         Command::Run(args) => run::run(args, typed),
         Command::Table(args) => table::table(&args).map(|()| exit::OK),
         Command::Coverage(args) => table::coverage(&args).map(|()| exit::OK),
+        Command::Matrix(args) => matrix::matrix(args).map(|()| exit::OK),
+        Command::Merge(args) => merge::merge(&args).map(|()| exit::OK),
         Command::Compare(args) => compare::compare(&args),
         Command::Report(args) => report::report(&args).map(|()| exit::OK),
         Command::List(args) => list::list(&args).map(|()| exit::OK),

@@ -18,6 +18,10 @@ pub fn report(args: &ReportArgs) -> Result<(), Error> {
             report::junit::junit(&saved).map_err(|error| Error::Infrastructure(format!("cannot write XML: {error}")))?
         }
         ReportFormat::Ktap => report::ktap::ktap(&saved),
+        ReportFormat::Github => report::annotations::github(&saved),
+        ReportFormat::Gitlab => {
+            report::annotations::gitlab(&saved).map_err(|error| Error::Infrastructure(error.to_string()))?
+        }
     };
     match file {
         Some(path) => Ok(results::write_atomically(path, text.as_bytes())?),

@@ -3,7 +3,7 @@
 use super::args::RunArgs;
 use super::error::Error;
 use super::meant::{self, Save};
-use super::{engine, exit, out};
+use super::{engine, exit, matrix, out};
 use crate::interrupt;
 use crate::model::RunResults;
 use crate::report::progress::Progress;
@@ -13,8 +13,15 @@ use crate::results;
 /// Plans, runs, saves, reports; gives the exit code.
 pub fn run(typed: RunArgs, command: Vec<String>) -> Result<u8, Error> {
     let asked = meant::run(typed, command);
+    let file = asked.matrix.as_deref().map(matrix::read).transpose()?;
     let catalog = engine::catalog(&asked.arch_files, asked.options.cache_dir.as_deref())?;
-    let plan = engine::plan(&asked.selection, &catalog)?;
+    let mut plan = match &file {
+        Some(file) => matrix::plan(file, &catalog, asked.selection.abi)?,
+        None => engine::plan(&asked.selection, &catalog)?,
+    };
+    if let Some(part) = asked.shard {
+        plan = matrix::cut(plan, part, &asked.units)?;
+    }
     if asked.list {
         return out::stdout(&engine::plan_text(&plan)).map(|()| exit::OK);
     }

@@ -146,3 +146,87 @@ fn report_writes_a_whole_file() {
     assert_eq!(code(&format!("kfunc report {run}.not --format ktap")), exit::INFRASTRUCTURE);
     assert_eq!(code(&format!("kfunc report {run} --format pdf")), exit::USAGE);
 }
+
+/// Two shards of a plan of two kernels, as files; gives their paths.
+fn shards(dir: &std::path::Path) -> [String; 2] {
+    use crate::model::{Shard, Unit};
+    let whole = crate::report::fixture::five();
+    let kernels = [whole.kernels[0].clone(), whole.kernels[3].clone()];
+    let units: Vec<Unit> = kernels
+        .iter()
+        .map(|k| Unit { arch: k.arch.clone(), kernel: k.kernel.clone(), cases: u32::try_from(k.cells.len()).unwrap() })
+        .collect();
+    [1_u32, 2].map(|index| {
+        let mut results = whole.clone();
+        results.kernels = vec![kernels[index as usize - 1].clone()];
+        results.shard = Some(Shard { index, count: 2, plan: "ab".repeat(32), unfiltered: true, units: units.clone() });
+        let path = dir.join(format!("shard-{index}.json"));
+        std::fs::write(&path, crate::results::to_text(&results).unwrap()).unwrap();
+        path.display().to_string()
+    })
+}
+
+#[test]
+fn merge_joins_shards_or_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let [one, two] = shards(dir.path());
+    let out = dir.path().join("night.json");
+    let to = out.display();
+    assert_eq!(code(&format!("kfunc merge {one} --out {to}")), exit::USAGE, "shard 2 of 2 is missing");
+    assert_eq!(code(&format!("kfunc merge {one} {one} {two} --out {to}")), exit::USAGE, "shard 1 is there twice");
+    assert_eq!(code(&format!("kfunc merge {one} {two}.not --out {to}")), exit::INFRASTRUCTURE);
+    assert!(!out.exists(), "no partial file under the final name");
+    assert_eq!(
+        code(&format!("kfunc merge {one} {two} --out {}/no/night.json", dir.path().display())),
+        exit::INFRASTRUCTURE
+    );
+    assert_eq!(code(&format!("kfunc merge {one} {two}")), exit::USAGE, "--out is missing");
+    assert_eq!(code(&format!("kfunc merge {one} {two} --out {to}")), exit::OK);
+    let merged = crate::results::load(&out).unwrap();
+    assert_eq!((merged.kernels.len(), merged.shard), (2, None));
+    assert_eq!(code(&format!("kfunc merge {one} --partial --out {to}")), exit::OK);
+    let partial = crate::results::load(&out).unwrap();
+    assert_eq!(partial.kernels[1].error.as_deref(), Some("not run: shard 2 of 2 is missing"));
+    // A cut or edited file is refused, and leaves what was there.
+    let text = std::fs::read_to_string(&two).unwrap();
+    for bad in [&text[..text.len() / 2], &text.replace("\"broken\"", "\"conformant\"")] {
+        std::fs::write(&two, bad).unwrap();
+        assert_eq!(code(&format!("kfunc merge {one} {two} --out {to}")), exit::INFRASTRUCTURE);
+    }
+    assert_eq!(crate::results::load(&out).unwrap().kernels.len(), 2);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3, "nothing else is left behind");
+}
+
+#[test]
+fn shards_and_matrices_as_typed() {
+    let Command::Run(typed) = parse("kfunc run --matrix m.toml --shard 2/3 --unit a@b,c@d --seed 7").command else {
+        panic!("it is `run`")
+    };
+    let run = meant::run(typed, Vec::new());
+    assert_eq!(run.shard.map(|part| part.to_string()), Some("2/3".into()));
+    assert_eq!(run.units, ["a@b", "c@d"]);
+    assert_eq!((run.matrix, run.selection.abi.seed), (Some("m.toml".into()), 7));
+    assert!(refused("kfunc run --shard 4/3").contains("there is no shard 4 of 3"));
+    assert!(refused("kfunc run --unit a@b").contains("--shard <i/n>"));
+    for flags in ["--arch x", "--kernel x", "--suite x", "--tree x", "strings::", "--skip x"] {
+        assert!(refused(&format!("kfunc run --matrix m.toml {flags}")).contains("cannot be used with"), "{flags}");
+    }
+    for line in
+        ["kfunc matrix --format pdf", "kfunc matrix --shards 0", "kfunc matrix --shards 257", "kfunc merge --out x"]
+    {
+        assert_eq!(code(line), exit::USAGE, "{line}");
+    }
+}
+
+#[test]
+fn annotations_are_reports_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run.json");
+    std::fs::write(&run, crate::results::to_text(&crate::report::fixture::five()).unwrap()).unwrap();
+    let out = dir.path().join("out");
+    for (format, begins) in [("github", "::error file=testcases/"), ("gitlab", "[\n")] {
+        let line = format!("kfunc report {} --format {format} --out {}", run.display(), out.display());
+        assert_eq!(code(&line), exit::OK);
+        assert!(std::fs::read_to_string(&out).unwrap().starts_with(begins), "{format}");
+    }
+}

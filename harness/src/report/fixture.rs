@@ -118,6 +118,7 @@ pub fn five() -> RunResults {
         commit: Some("8a354db".into()),
         host: Host { kernel: "6.18.0 x86_64".into(), cpus: 2 },
         abi: None,
+        shard: None,
         kernels: vec![x86, arm64, kernel("loongarch64", "loongarch64", false), riscv, kernel("arm32", "armmp", false)],
     }
 }

@@ -3,6 +3,7 @@
 //! Everything here turns data into text; nothing here decides what is right ([`crate::judge`]) or writes files
 //! ([`crate::results`]). Text that came from a guest passes [`clean`] on its way out, whoever cleaned it before.
 
+pub mod annotations;
 pub mod clean;
 pub mod compare;
 pub mod coverage;

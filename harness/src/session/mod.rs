@@ -473,12 +473,13 @@ impl<'a> Session<'a> {
         (seen, outcome, Standing::Wrong)
     }
 
-    /// An expectation that no case of a complete run matches is stale: a cell of its own says so.
+    /// An expectation that matches no case of a suite that was run whole is stale: a cell of its own says so. One that is
+    /// about no suite in particular is, when all were.
     fn police_expectations(&self, results: &mut KernelResults) {
         let Some(release) = results.guest.as_ref().and_then(|guest| guest.release.parse::<Release>().ok()) else {
             return;
         };
-        if !self.planned.complete {
+        if !self.planned.unfiltered {
             return;
         }
         let on = Subject { arch: &self.planned.arch.name, release, config: &|symbol| self.config(symbol) };
@@ -486,7 +487,10 @@ impl<'a> Session<'a> {
             .planned
             .expectations
             .applicable(&on)
-            .filter(|known| known.suite().is_none_or(|suite| self.planned.cases.iter().any(|case| case.suite == suite)))
+            .filter(|known| match known.suite() {
+                Some(suite) => self.planned.cases.iter().any(|case| case.suite == suite),
+                None => self.planned.complete,
+            })
             .filter(|known| !results.cells.iter().any(|cell| crate::expectations::glob(&known.case, &cell.name())))
             .map(|known| format!("{}:{}: no case matches `{}`", testcases::EXPECTATIONS_PATH, known.line, known.case))
             .collect();

@@ -27,6 +27,7 @@ impl Guests {
             kernel.cases.retain(|case| wanted(&key_of_run(&arch, &name, case.suite, &case.name)));
             // Only who saw every case can call an expectation stale.
             kernel.complete &= kernel.cases.len() == all;
+            kernel.unfiltered &= kernel.cases.len() == all;
         }
         plan.kernels.retain(|kernel| !kernel.cases.is_empty());
         plan

@@ -98,6 +98,20 @@ impl Job<'_> {
         Ok(found.pop().map(|manifest| self.image(manifest)))
     }
 
+    /// What decides the kernel that [`Job::resolve`] would give for the newest source: source, recipe, toolchain. Builds and
+    /// fetches nothing.
+    pub(crate) fn identity<'a>(&self, archive: impl FnOnce() -> Result<&'a Archive>) -> Result<String> {
+        let found = match self.source {
+            Source::Suite(suite) => {
+                Found::Package(source::package(self.cache, archive()?, suite, self.target, self.progress)?)
+            }
+            Source::Path(path) => self.own(path)?,
+        };
+        let mut hash = Sha256::new();
+        hash.update(format!("{}\n{}\n{}", found.identity(), self.recipe()?, self.toolchain().as_str()));
+        Ok(format!("built-{}", &hex(&hash.finalize())[..16]))
+    }
+
     /// A kernel: the one in the cache, or built now. `newest`: the mirror is asked whether there is a newer source.
     pub(crate) fn resolve<'a>(&self, archive: impl FnOnce() -> Result<&'a Archive>, newest: bool) -> Result<Image> {
         if !newest && let Some(image) = self.cached()? {
