@@ -216,6 +216,21 @@ impl Expectations {
         self.entries.iter().find(|known| known.is_about(on) && glob(&known.case, case))
     }
 
+    /// Entries about this kernel that match no case, although the suites they are about were run whole. `case` is asked
+    /// whether a pattern matches any of the cases, `taken` whether a suite was taken; `all`: every suite was.
+    pub fn stale<'a>(
+        &'a self,
+        on: &'a Subject<'a>,
+        case: &dyn Fn(&str) -> bool,
+        taken: &dyn Fn(&str) -> bool,
+        all: bool,
+    ) -> Vec<&'a Known> {
+        self.applicable(on)
+            .filter(|known| known.suite().map_or(all, taken))
+            .filter(|known| !case(&known.case))
+            .collect()
+    }
+
     /// Entries for one kernel: those that match no case of a complete run are stale.
     pub fn applicable<'a>(&'a self, on: &'a Subject<'a>) -> impl Iterator<Item = &'a Known> {
         self.entries.iter().filter(move |known| known.is_about(on))
@@ -411,6 +426,24 @@ link = "commit 443574b03387"
         assert!(what(&ENTRY.replace("<6.9", "6.9")).contains("found `6.9`"));
         assert!(what(&ENTRY.replace("reason", "raeson")).contains("unknown field `raeson`"));
         assert!(what(&ENTRY.replace("narrow arguments are not extended", "")).contains("`reason` is empty"));
+    }
+
+    #[test]
+    fn an_entry_is_stale_where_its_suite_was_run_whole() {
+        let known =
+            parse(&ENTRY.replace("\"stock::dirty::*\"", "[\"stock::dirty::*\", \"abi::a\", \"*::b\"]")).unwrap();
+        let stale = |arch, suites: &[&str], all, cases: &[&str]| -> Vec<String> {
+            let matched = |pattern: &str| cases.iter().any(|case| glob(pattern, case));
+            let taken = |suite: &str| suites.contains(&suite);
+            let subject = on(arch, Release(6, 8));
+            let found = known.stale(&subject, &matched, &taken, all);
+            found.into_iter().map(|known| known.case.clone()).collect()
+        };
+        assert_eq!(stale("riscv64", &["stock"], false, &["stock::x"]), ["stock::dirty::*"]);
+        assert_eq!(stale("riscv64", &["stock"], false, &["stock::dirty::s8"]), [""; 0]);
+        assert_eq!(stale("riscv64", &["stock", "abi"], true, &["stock::dirty::s8"]), ["abi::a", "*::b"]);
+        // Another shard has its kernel: nothing is said of it here.
+        assert_eq!(stale("arm64", &["stock", "abi"], true, &[]), [""; 0]);
     }
 
     #[test]

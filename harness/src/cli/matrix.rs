@@ -61,7 +61,12 @@ pub fn plan(matrix: &Matrix, catalog: &Catalog, abi: crate::abi::Settings) -> Re
 
 /// One shard of a plan.
 pub fn cut(plan: Plan, part: shard::Part, units: &[String]) -> Result<Plan, Error> {
-    shard::cut(plan, part, units).map_err(|error| Error::Usage(error.to_string()))
+    let all = plan.kernels.len();
+    let plan = shard::cut(plan, part, units).map_err(|error| Error::Usage(error.to_string()))?;
+    if plan.kernels.is_empty() {
+        out::stderr(&format!("kfunc: note: shard {part} has nothing to do: there are {all} kernels\n"));
+    }
+    Ok(plan)
 }
 
 /// What the results files of a directory say of durations. A file that cannot be read says nothing, and is named.

@@ -483,15 +483,13 @@ impl<'a> Session<'a> {
             return;
         }
         let on = Subject { arch: &self.planned.arch.name, release, config: &|symbol| self.config(symbol) };
+        let matched = |pattern: &str| results.cells.iter().any(|cell| crate::expectations::glob(pattern, &cell.name()));
+        let taken = |suite: &str| self.planned.cases.iter().any(|case| case.suite == suite);
         let stale: Vec<String> = self
             .planned
             .expectations
-            .applicable(&on)
-            .filter(|known| match known.suite() {
-                Some(suite) => self.planned.cases.iter().any(|case| case.suite == suite),
-                None => self.planned.complete,
-            })
-            .filter(|known| !results.cells.iter().any(|cell| crate::expectations::glob(&known.case, &cell.name())))
+            .stale(&on, &matched, &taken, self.planned.complete)
+            .into_iter()
             .map(|known| format!("{}:{}: no case matches `{}`", testcases::EXPECTATIONS_PATH, known.line, known.case))
             .collect();
         for error in stale {
