@@ -231,6 +231,11 @@ impl Expectations {
             .collect()
     }
 
+    /// The Kconfig symbols that decide whether entries count.
+    pub fn symbols(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter_map(|known| known.config.as_deref())
+    }
+
     /// Entries for one kernel: those that match no case of a complete run are stale.
     pub fn applicable<'a>(&'a self, on: &'a Subject<'a>) -> impl Iterator<Item = &'a Known> {
         self.entries.iter().filter(move |known| known.is_about(on))

@@ -29,6 +29,7 @@ pub mod qemu;
 pub mod report;
 pub mod results;
 pub mod run;
+pub mod schema;
 pub mod session;
 pub mod sys;
 pub mod sys_local;

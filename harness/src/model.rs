@@ -6,16 +6,18 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Version of the serialised form. Raised when a reader of the old form would misread the new one.
 pub const SCHEMA: u32 = 2;
 
 /// One saved run: the arches and kernels of one invocation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunResults {
-    /// Always [`SCHEMA`].
+    /// Version of this form.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
     /// Version of the harness that wrote it.
     pub harness: String,
@@ -39,7 +41,7 @@ pub struct RunResults {
 }
 
 /// What decides which calls the `abi` suite makes: the same settings give the same programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AbiSettings {
     /// Seed of the values (`--seed`).
@@ -49,7 +51,7 @@ pub struct AbiSettings {
 }
 
 /// A run that is one of several, each on a part of one plan. `kfunc merge` joins them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Shard {
     /// From 1.
@@ -65,7 +67,7 @@ pub struct Shard {
 }
 
 /// One (arch, kernel) of a plan: what one guest serves, and the least that a shard can have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unit {
     /// Arch name.
@@ -84,7 +86,7 @@ impl Unit {
 }
 
 /// The machine that ran the guests.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Host {
     /// `uname -r` and machine.
@@ -94,7 +96,7 @@ pub struct Host {
 }
 
 /// Everything about one (arch, kernel).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KernelResults {
     /// Arch name, as in `harness/arch/NAME.toml`.
@@ -118,7 +120,7 @@ pub struct KernelResults {
 }
 
 /// Identity of a booted kernel.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageInfo {
     /// `stock`, `built` or `local`.
@@ -128,15 +130,20 @@ pub struct ImageInfo {
     /// Content key in the image cache.
     pub key: String,
     /// SHA-256 of the file that QEMU was given as the kernel, in hex; absent when it could not be read.
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     pub kernel_sha256: Option<String>,
     /// SHA-256 of the kernel's `.config`, in hex; absent when the configuration is not known.
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     pub config_sha256: Option<String>,
+    /// Whether Kconfig symbols are set (`y` or `m`): the compiler's, and those that expectations name. Empty when the
+    /// configuration is not known.
+    pub kconfig: BTreeMap<String, bool>,
     /// Where it came from, in words and hashes: `package`, `version`, `sha256`, `suite`, …
     pub provenance: BTreeMap<String, String>,
 }
 
 /// How the guest ran.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GuestInfo {
     /// First line of `qemu-system-X --version`.
@@ -148,6 +155,7 @@ pub struct GuestInfo {
     /// `uname -r` as the guest said it.
     pub release: String,
     /// SHA-256 of the guest's `/sys/kernel/btf/vmlinux`, in hex; absent when the kernel has none.
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     pub btf_sha256: Option<String>,
     /// Milliseconds from QEMU's start to the agent's first word.
     pub boot_ms: u64,
@@ -156,7 +164,7 @@ pub struct GuestInfo {
 }
 
 /// One case on one (arch, kernel).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
     /// `probe`, `stock`, `abi`, `control` or `own`.
@@ -185,7 +193,7 @@ impl Cell {
 }
 
 /// A place in a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Location {
     /// Path from the repository's root.
@@ -195,7 +203,7 @@ pub struct Location {
 }
 
 /// What the guest really did. Fields that do not apply are empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Observation {
     /// What the kernel refused before the program came to be loaded (a map, an attachment), in words; `load_errno` has the
@@ -224,7 +232,7 @@ pub struct Observation {
 }
 
 /// How a guest ended although it should not have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "how", deny_unknown_fields)]
 pub enum GuestEnd {
     /// The kernel panicked.
@@ -247,7 +255,7 @@ pub enum GuestEnd {
 }
 
 /// The judgement of one observation against one expectation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum Outcome {
     /// Everything expected was observed.
@@ -316,7 +324,7 @@ pub enum Outcome {
 }
 
 /// What an outcome means once the arch's facts and the expectations were applied.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "is", deny_unknown_fields)]
 pub enum Standing {
     /// As it should be.
@@ -356,7 +364,7 @@ impl Standing {
 }
 
 /// What the cells of one (arch, kernel) add up to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The JIT accepts kfunc calls and every one that was run is right.

@@ -58,7 +58,7 @@ pub fn state_dir() -> Result<PathBuf, Error> {
 /// # Errors
 /// When serialisation fails, which these types give no reason to.
 pub fn to_text(results: &RunResults) -> Result<String, Error> {
-    let digest = digest(results)?;
+    let digest = digest(results).map_err(Error::Serialise)?;
     let mut value = serde_json::to_value(results).map_err(Error::Serialise)?;
     if let Value::Object(fields) = &mut value {
         fields.insert("digest".into(), Value::String(digest));
@@ -87,15 +87,24 @@ pub fn from_text(text: &str, path: &Path) -> Result<RunResults, Error> {
         return Err(malformed("it has no field `digest`".into()));
     };
     let results: RunResults = serde_json::from_value(value).map_err(|error| malformed(error.to_string()))?;
-    if digest(&results)? != written {
+    if digest(&results).map_err(Error::Serialise)? != written {
         return Err(Error::Edited { path: path.into() });
     }
     Ok(results)
 }
 
-fn digest(results: &RunResults) -> Result<String, Error> {
-    let bytes = serde_json::to_vec(results).map_err(Error::Serialise)?;
+fn digest(results: &RunResults) -> Result<String, serde_json::Error> {
+    let bytes = serde_json::to_vec(results)?;
     Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A name for a run that sorts by time and that no other run has: its start, and the beginning of its digest.
+///
+/// # Errors
+/// When serialisation fails, which these types give no reason to.
+pub fn id(results: &RunResults) -> Result<String, serde_json::Error> {
+    let short: String = digest(results)?.chars().take(8).collect();
+    Ok(format!("{}-{short}", timestamp(results.started)))
 }
 
 /// Saves a run in `dir` under a name that sorts by time, and gives its path.
@@ -105,8 +114,7 @@ fn digest(results: &RunResults) -> Result<String, Error> {
 pub fn save(results: &RunResults, dir: &Path) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(dir).map_err(|source| Error::Io { doing: "create", path: dir.into(), source })?;
     let text = to_text(results)?;
-    let short: String = digest(results)?.chars().take(8).collect();
-    let path = dir.join(format!("{}-{short}.json", timestamp(results.started)));
+    let path = dir.join(format!("{}.json", id(results).map_err(Error::Serialise)?));
     write_atomically(&path, text.as_bytes())?;
     Ok(path)
 }
@@ -216,6 +224,16 @@ pub fn timestamp(seconds: u64) -> String {
     format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
+/// `2025-11-24T03:10:00Z` (ISO 8601, RFC 3339) from seconds since 1970.
+pub fn iso8601(seconds: u64) -> String {
+    let compact = timestamp(seconds);
+    let (date, time) = compact.split_once('T').unwrap_or((&compact, "000000Z"));
+    let (year, day) = date.split_at(date.len().saturating_sub(4));
+    let (month, day) = day.split_at(day.len().min(2));
+    let part = |from: usize| time.get(from..from + 2).unwrap_or("00");
+    format!("{year}-{month}-{day}T{}:{}:{}Z", part(0), part(2), part(4))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,5 +336,6 @@ mod tests {
         assert_eq!(timestamp(1_763_953_800), "20251124T031000Z");
         assert_eq!(timestamp(4_107_542_399), "21000228T235959Z");
         assert_eq!(timestamp(4_107_542_400), "21000301T000000Z");
+        assert_eq!(iso8601(1_763_953_800), "2025-11-24T03:10:00Z");
     }
 }

@@ -98,8 +98,11 @@ pub enum Command {
     /// Compare two saved runs: what got worse, what got better, what cannot be said
     #[command(after_help = COMPARE_EXAMPLES, after_long_help = format!("{COMPARE_EXAMPLES}\n\n{}", exit::explain()))]
     Compare(CompareArgs),
-    /// Write a saved run in a form for others: a page of HTML, JUnit for CI systems, KTAP for the kernel's tools
+    /// Write a saved run in a form for others: a page of HTML, JUnit for CI systems, KTAP for the kernel's tools, KCIDB
+    /// for KernelCI
     Report(ReportArgs),
+    /// Print the JSON Schema of a file that this program writes
+    Schema(SchemaArgs),
     /// Show what there is: arches, suites, cases or kernels
     List(ListArgs),
     /// Show or tidy the cache of kernels
@@ -339,6 +342,9 @@ pub struct ReportArgs {
     /// Write it here, whole or not at all [default: standard output]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
+    /// Who reports, for `--format kcidb`: lower-case letters, digits and `_` [default: kfunc_conformance]
+    #[arg(long, value_name = "NAME")]
+    pub origin: Option<String>,
 }
 
 /// `--format` of `kfunc report`.
@@ -355,6 +361,24 @@ pub enum ReportFormat {
     Github,
     /// Code Quality report of GitLab: the same as JSON
     Gitlab,
+    /// JSON for KernelCI's database, KCIDB schema 5.3
+    Kcidb,
+}
+
+/// `kfunc schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of which file
+    #[arg(value_name = "WHAT", value_enum, default_value_t)]
+    pub of: Schemas,
+}
+
+/// What has a schema.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Schemas {
+    /// A saved run
+    #[default]
+    Results,
 }
 
 /// `--format` of `kfunc table`.

@@ -17,6 +17,7 @@ mod merge;
 pub mod out;
 mod report;
 mod run;
+mod schema;
 mod table;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ fn of(words: Vec<OsString>) -> u8 {
         Command::Merge(args) => merge::merge(&args).map(|()| exit::OK),
         Command::Compare(args) => compare::compare(&args),
         Command::Report(args) => report::report(&args).map(|()| exit::OK),
+        Command::Schema(args) => schema::schema(&args).map(|()| exit::OK),
         Command::List(args) => list::list(&args).map(|()| exit::OK),
         Command::Images(args) => images::images(args).map(|()| exit::OK),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -3,11 +3,22 @@
 use super::args::{ReportArgs, ReportFormat};
 use super::error::Error;
 use super::{out, table};
+use crate::report::kcidb;
 use crate::{report, results};
 
 /// Writes the report to its file, whole or not at all, or to standard output.
 pub fn report(args: &ReportArgs) -> Result<(), Error> {
     let file = args.out.as_deref().filter(|path| path.as_os_str() != "-");
+    if args.origin.is_some() && args.format != ReportFormat::Kcidb {
+        return Err(Error::Usage("--origin is for --format kcidb only".into()));
+    }
+    let origin = args.origin.as_deref().unwrap_or(kcidb::ORIGIN);
+    if !kcidb::is_origin(origin) {
+        return Err(Error::Usage(format!(
+            "--origin `{origin}`: KCIDB takes lower-case letters, digits and `_` only, as in {}",
+            kcidb::ORIGIN
+        )));
+    }
     if let Some(path) = file {
         results::check_writable(path)?;
     }
@@ -22,6 +33,8 @@ pub fn report(args: &ReportArgs) -> Result<(), Error> {
         ReportFormat::Gitlab => {
             report::annotations::gitlab(&saved).map_err(|error| Error::Infrastructure(error.to_string()))?
         }
+        ReportFormat::Kcidb => kcidb::kcidb(&saved, origin)
+            .map_err(|error| Error::Infrastructure(format!("cannot write JSON: {error}")))?,
     };
     match file {
         Some(path) => Ok(results::write_atomically(path, text.as_bytes())?),

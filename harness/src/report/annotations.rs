@@ -31,6 +31,7 @@ fn findings(results: &RunResults) -> Vec<Finding> {
         for case in &suite.cases {
             let (kind, message) = match &case.end {
                 End::Wrong { kind, message } => (Some(*kind), message),
+                End::UnexpectedPass { message, .. } => (Some("unexpected_pass"), message),
                 End::Infrastructure { error } => (None, error),
                 End::Right | End::KnownFailure { .. } | End::NotApplicable { .. } => continue,
             };

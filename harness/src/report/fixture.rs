@@ -58,6 +58,7 @@ fn kernel(arch: &str, flavour: &str, btf: bool) -> KernelResults {
             key: format!("stock-{flavour}"),
             kernel_sha256: Some("1".repeat(64)),
             config_sha256: Some("2".repeat(64)),
+            kconfig: [("CC_IS_CLANG".to_owned(), false), ("CC_IS_GCC".to_owned(), true)].into(),
             provenance: [("suite".to_owned(), "testing".to_owned())].into(),
         }),
         guest: Some(GuestInfo {

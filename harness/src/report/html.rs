@@ -8,6 +8,7 @@ mod text;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use super::provenance::short;
 use super::row::{Row, rows};
 use super::{quote, table};
 use crate::model::{KernelResults, RunResults, Verdict};
@@ -65,13 +66,8 @@ pub fn html(results: &RunResults) -> String {
 
 /// `2025-11-24 03:10:00 UTC` and the same for machines.
 fn when(started: u64) -> (String, String) {
-    let stamp = results::timestamp(started);
-    let (date, time) = stamp.split_once('T').unwrap_or((&stamp, "000000Z"));
-    let (year, day) = date.split_at(date.len().saturating_sub(4));
-    let (month, day) = day.split_at(day.len().min(2));
-    let part = |from: usize| time.get(from..from + 2).unwrap_or("00");
-    let (date, time) = (format!("{year}-{month}-{day}"), format!("{}:{}:{}", part(0), part(2), part(4)));
-    (format!("{date} {time} UTC"), format!("{date}T{time}Z"))
+    let stamp = results::iso8601(started);
+    (stamp.replace('T', " ").replace('Z', " UTC"), stamp)
 }
 
 fn names(rows: &[Row]) -> Vec<Name> {
@@ -127,18 +123,13 @@ fn facts(out: &mut String, results: &RunResults, date: &str, stamp: &str) {
     term(out, "Host", &host);
     term(out, "QEMU", &each(|kernel| kernel.guest.as_ref().map(|guest| guest.qemu.as_str())));
     term(out, "Accelerator", &each(|kernel| kernel.guest.as_ref().map(|guest| guest.accel.as_str())));
-    term(out, "Harness", &line(&results.harness));
-    if results.kernels.iter().flat_map(|kernel| &kernel.cells).any(|cell| cell.suite == "abi") {
-        let seed = seed(&results.command);
-        term(out, "Seed", &seed.map_or_else(|| "none typed: the default, or KFUNC_SEED".to_owned(), line));
+    let commit = results.commit.as_deref().map(|commit| format!(" ({})", line(&short(commit)))).unwrap_or_default();
+    term(out, "Harness", &format!("{}{commit}", line(&results.harness)));
+    if let Some(abi) = results.abi {
+        let random = if abi.cases == 0 { String::new() } else { format!(", {} random calls", abi.cases) };
+        term(out, "Seed", &format!("{}{random}", abi.seed));
     }
     out.push_str("</dl>\n");
-}
-
-/// `--seed` as typed. The model has it nowhere else.
-fn seed(command: &[String]) -> Option<&str> {
-    let at = command.iter().position(|word| word == "--seed" || word.starts_with("--seed="))?;
-    command[at].strip_prefix("--seed=").or_else(|| command.get(at + 1).map(String::as_str))
 }
 
 /// Class and symbol that go with the word.
@@ -212,10 +203,13 @@ fn guests(results: &RunResults, names: &[Name]) -> String {
             term(&mut out, "Booted in", &format!("{} ms", guest.boot_ms));
             term(&mut out, "Guests", &guest.guests.to_string());
             term(&mut out, "Command", &format!("<code>{}</code>", line(&guest.command)));
+            hash(&mut out, "BTF", guest.btf_sha256.as_deref());
         }
         if let Some(image) = &kernel.image {
             term(&mut out, "Image", &line(&format!("{} {}", image.provider, image.release)));
             term(&mut out, "Key", &line(&image.key));
+            hash(&mut out, "Kernel", image.kernel_sha256.as_deref());
+            hash(&mut out, "Configuration", image.config_sha256.as_deref());
             for (key, value) in &image.provenance {
                 term(&mut out, &line(key), &line(value));
             }
@@ -223,6 +217,12 @@ fn guests(results: &RunResults, names: &[Name]) -> String {
         out.push_str("</dl>\n</details>\n");
     }
     out
+}
+
+fn hash(out: &mut String, what: &str, sha256: Option<&str>) {
+    if let Some(sha256) = sha256 {
+        term(out, &format!("{what}, SHA-256"), &format!("<code>{}</code>", line(sha256)));
+    }
 }
 
 /// A link where the text is one that a browser can follow, else the text.

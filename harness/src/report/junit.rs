@@ -53,6 +53,7 @@ fn case(arch: &str, case: &Case) -> TestCase {
     let status = match &case.end {
         End::Right => TestCaseStatus::success(),
         End::Wrong { kind, message } => failed(NonSuccessKind::Failure, kind, message),
+        End::UnexpectedPass { message, .. } => failed(NonSuccessKind::Failure, "unexpected_pass", message),
         End::Infrastructure { error } => failed(NonSuccessKind::Error, "infrastructure", error),
         End::NotApplicable { reason } => skipped(&format!("not applicable: {reason}")),
         End::KnownFailure { reason, link, .. } => skipped(&format!("known failure: {reason} ({link})")),

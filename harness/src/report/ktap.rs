@@ -46,6 +46,7 @@ fn case(out: &mut String, number: usize, case: &Case) {
         End::Right => ("ok", "", String::new()),
         End::Wrong { kind: kind @ "hang", message } => ("not ok", "TIMEOUT ", format!("{kind}: {message}")),
         End::Wrong { kind, message } => ("not ok", "", format!("{kind}: {message}")),
+        End::UnexpectedPass { message, .. } => ("not ok", "", format!("unexpected_pass: {message}")),
         End::Infrastructure { error } => ("not ok", "ERROR ", error.clone()),
         End::NotApplicable { reason } => ("ok", "SKIP ", format!("not applicable: {reason}")),
         End::KnownFailure { reason, link, .. } => ("not ok", "SKIP ", format!("known failure: {reason} ({link})")),
@@ -137,6 +138,21 @@ KTAP version 1
   # release: 7.2.12+deb14-riscv64
   # verdict: broken
   # reason: 1 of 7 calls is wrong
+  # image: stock
+  # image-key: stock-riscv64
+  # kernel-sha256: 1111111111111111111111111111111111111111111111111111111111111111
+  # config-sha256: 2222222222222222222222222222222222222222222222222222222222222222
+  # image-from: suite=testing
+  # btf-sha256: 3333333333333333333333333333333333333333333333333333333333333333
+  # qemu: QEMU emulator version 10.1.0
+  # accelerator: tcg
+  # qemu-command: qemu-system-riscv64 -m 512 -append 'console=ttyS0 quiet'
+  # harness: 0.1.0
+  # commit: 8a354db
+  # started: 2025-11-24T03:10:00Z
+  # command: kfunc run
+  # host: 6.18.0 x86_64
+  # host-cpus: 2
   #   observed[0] as s32: expected 1, got -1
   #   at testcases/stock/strings.bpf.c:42, calls bpf_strchr
   #   seen: loaded, returned 0x0, observed[0] = 0xffffffff

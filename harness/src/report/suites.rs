@@ -1,7 +1,8 @@
-//! A run as other tools see tests: suites of cases with five ends. [`super::junit`] and [`super::ktap`] write it down.
+//! A run as other tools see tests: suites of cases with five ends. [`super::junit`], [`super::ktap`] and [`super::kcidb`] write it
+//! down.
 
 use super::row::CONTROL;
-use super::{clean, evidence};
+use super::{clean, evidence, provenance};
 use crate::compare::State;
 use crate::model::{KernelResults, Outcome, RunResults, Standing};
 
@@ -10,9 +11,11 @@ use crate::model::{KernelResults, Outcome, RunResults, Standing};
 pub struct Suite {
     /// Arch, kernel as asked for, release; unique in the run unless the run has the same kernel twice.
     pub name: String,
+    /// Its kernel's place in [`RunResults::kernels`].
+    pub kernel: usize,
     /// Arch name.
     pub arch: String,
-    /// Facts about the kernel, by name.
+    /// Facts about the kernel and the run, by name: what it was and made with ([`provenance`]).
     pub properties: Vec<(&'static str, String)>,
     /// In the order of the run; never empty.
     pub cases: Vec<Case>,
@@ -46,6 +49,11 @@ pub enum End {
         kind: &'static str,
         message: String,
     },
+    /// Recorded as failing for this reason, and passed.
+    UnexpectedPass {
+        reason: String,
+        message: String,
+    },
     KnownFailure {
         kind: &'static str,
         reason: String,
@@ -71,13 +79,18 @@ pub struct Counts {
 }
 
 impl Suite {
+    /// The value of a property; empty without one.
+    pub fn property(&self, name: &str) -> &str {
+        self.properties.iter().find(|(of, _)| *of == name).map_or("", |(_, value)| value)
+    }
+
     /// How many of its cases ended how.
     pub fn counts(&self) -> Counts {
         let mut out = Counts::default();
         for case in &self.cases {
             *match case.end {
                 End::Right => &mut out.right,
-                End::Wrong { .. } => &mut out.wrong,
+                End::Wrong { .. } | End::UnexpectedPass { .. } => &mut out.wrong,
                 End::KnownFailure { .. } => &mut out.known,
                 End::NotApplicable { .. } => &mut out.not_applicable,
                 End::Infrastructure { .. } => &mut out.infrastructure,
@@ -89,8 +102,8 @@ impl Suite {
 
 /// The suites of a run, in its order.
 pub fn suites(results: &RunResults) -> Vec<Suite> {
-    let mut out = Vec::new();
-    for kernel in &results.kernels {
+    let (of_run, mut out) = (provenance::of_run(results), Vec::new());
+    for (place, kernel) in results.kernels.iter().enumerate() {
         let (controls, cells): (Vec<Case>, Vec<Case>) = cases(results, kernel);
         let row = super::row::row(kernel);
         let mut name = format!("{} {}", row.arch, row.asked);
@@ -102,7 +115,12 @@ pub fn suites(results: &RunResults) -> Vec<Suite> {
         if !row.reason.is_empty() {
             properties.push(("reason", row.reason));
         }
-        let suite = |name, cases| Suite { name, arch: row.arch.clone(), properties: properties.clone(), cases };
+        properties.extend(provenance::of_kernel(kernel));
+        properties.extend(of_run.iter().cloned());
+        let suite = |name, cases| {
+            let (arch, properties) = (row.arch.clone(), properties.clone());
+            Suite { name, kernel: place, arch, properties, cases }
+        };
         if !cells.is_empty() {
             out.push(suite(name.clone(), cells));
         }
@@ -137,7 +155,9 @@ fn cases(results: &RunResults, kernel: &KernelResults) -> (Vec<Case>, Vec<Case>)
     for cell in &kernel.cells {
         let end = match (State::of(cell), &cell.standing, &cell.outcome) {
             (State::Wrong(kind), ..) => End::Wrong { kind, message: evidence::headline(cell) },
-            (State::UnexpectedPass, ..) => End::Wrong { kind: "unexpected_pass", message: evidence::headline(cell) },
+            (_, Standing::UnexpectedPass { reason }, _) => {
+                End::UnexpectedPass { reason: clean::line(reason), message: evidence::headline(cell) }
+            }
             (State::KnownFailure(kind), Standing::KnownFailure { reason, link }, _) => {
                 End::KnownFailure { kind, reason: clean::line(reason), link: clean::line(link) }
             }
@@ -164,10 +184,10 @@ fn cases(results: &RunResults, kernel: &KernelResults) -> (Vec<Case>, Vec<Case>)
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::model::{Cell, RunResults};
-    use crate::report::{fixture, junit, ktap, rows};
+    use crate::report::{fixture, junit, kcidb, ktap, rows};
 
     /// Every end, on a kernel with cells, on one without, and on one that the distribution does not have.
     pub fn every_end() -> RunResults {
@@ -200,6 +220,7 @@ pub(super) mod tests {
             kernel.reason.push_str(&text);
             if let Some(guest) = &mut kernel.guest {
                 guest.release.push_str(&text);
+                guest.command.push_str(&text);
             }
             if let Some(error) = &mut kernel.error {
                 error.push_str(&text);
@@ -262,7 +283,42 @@ pub(super) mod tests {
             let counts = |all: &[(String, Counts)]| all.iter().map(|(_, counts)| *counts).collect::<Vec<_>>();
             assert_eq!(counts(&junit), counts(&own));
             assert_eq!(counts(&ktap), counts(&own));
+            let kcidb = kcidb::kcidb(&results, kcidb::ORIGIN).expect("it is written");
+            assert_eq!(kcidb::tests::read(&kcidb), counts(&own));
             assert_eq!(without_controls(own), expected);
+        }
+    }
+
+    #[test]
+    fn every_form_says_what_the_run_was_made_with() {
+        let mut results = fixture::five();
+        results.abi = Some(crate::model::AbiSettings { seed: 4711, cases: 0 });
+        let forms = [
+            junit::junit(&results).expect("it is written").replace("&apos;", "'"),
+            ktap::ktap(&results),
+            crate::report::html(&results).replace("&#39;", "'"),
+            crate::report::table::json(&results).expect("it is written"),
+            kcidb::kcidb(&results, kcidb::ORIGIN).expect("it is written"),
+            crate::results::to_text(&results).expect("it is written"),
+        ];
+        let (kernel, config, btf) = ("1".repeat(64), "2".repeat(64), "3".repeat(64));
+        let parts = [
+            "7.2.12+deb14-riscv64",
+            &kernel,
+            &config,
+            &btf,
+            "QEMU emulator version 10.1.0",
+            "qemu-system-riscv64 -m 512 -append 'console=ttyS0 quiet'",
+            "tcg",
+            "6.18.0 x86_64",
+            "0.1.0",
+            "8a354db",
+            "4711",
+        ];
+        for (form, text) in forms.iter().enumerate() {
+            for part in parts {
+                assert!(text.contains(part), "form {form} lacks {part}:\n{text}");
+            }
         }
     }
 

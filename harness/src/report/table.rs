@@ -1,10 +1,12 @@
 //! The table: for a terminal (at most 100 columns), as Markdown, as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
+use super::provenance::{self, Fact, short};
 use super::row::{Row, controls, rows};
 use crate::model::{RunResults, Verdict};
 
@@ -134,7 +136,7 @@ pub(super) fn plain_table(header: &[String], rows: &[Vec<String>]) -> String {
     out
 }
 
-/// The table and its notes as Markdown. Ends with a line feed.
+/// The table, its notes and its provenance as Markdown. Ends with a line feed.
 pub fn markdown(results: &RunResults) -> String {
     let rows = rows(results);
     let mut out = format!("| {} |\n", HEADER.join(" | "));
@@ -150,10 +152,47 @@ pub fn markdown(results: &RunResults) -> String {
             let _ = writeln!(out, "- {}", markdown_text(&note));
         }
     }
+    out.push_str(&footnote(results, &rows));
     out
 }
 
-/// The rows as JSON, for other programs. Ends with a line feed.
+/// What the rows were made with, folded away where a reader of Markdown can. Command lines are left out: they are long, and
+/// name folders of the machine.
+fn footnote(results: &RunResults, rows: &[Row]) -> String {
+    let of_run = provenance::of_run(results);
+    let value = |facts: &[Fact], name: &str| {
+        facts.iter().find(|(of, _)| *of == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let mut harness = format!("kfunc {}", value(&of_run, "harness"));
+    if let Some(commit) = &results.commit {
+        let _ = write!(harness, " ({})", short(commit));
+    }
+    let mut first = vec![harness, value(&of_run, "started"), format!("on {}", value(&of_run, "host"))];
+    first.extend(results.abi.map(|abi| format!("seed {}", abi.seed)));
+    let mut out = format!("\n<details><summary>Provenance</summary>\n\n- {}\n", markdown_text(&first.join(", ")));
+    for (kernel, row) in results.kernels.iter().zip(rows) {
+        let facts = provenance::of_kernel(kernel);
+        let hash = |name: &str, of: &str| {
+            Some(value(&facts, of)).filter(|v| !v.is_empty()).map(|v| format!("{name} {}", short(&v)))
+        };
+        let parts = [
+            Some(value(&facts, "image")),
+            hash("kernel", "kernel-sha256"),
+            hash("config", "config-sha256"),
+            hash("BTF", "btf-sha256"),
+            Some(value(&facts, "qemu")),
+            Some(value(&facts, "accelerator")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        if !parts.is_empty() {
+            let _ = writeln!(out, "- {}", markdown_text(&format!("{} {}: {}", row.arch, row.kernel, parts.join(", "))));
+        }
+    }
+    out.push_str("\n</details>\n");
+    out
+}
+
+/// The rows as JSON, for other programs, with what they were made with. Ends with a line feed.
 ///
 /// # Errors
 /// When serialisation fails, which these types give no reason to.
@@ -162,11 +201,27 @@ pub fn json(results: &RunResults) -> Result<String, serde_json::Error> {
     struct Rows<'a> {
         schema: u32,
         started: u64,
-        rows: &'a [Row],
+        provenance: BTreeMap<&'static str, String>,
+        rows: Vec<OfKernel<'a>>,
+    }
+    #[derive(Serialize)]
+    struct OfKernel<'a> {
+        #[serde(flatten)]
+        row: &'a Row,
+        provenance: BTreeMap<&'static str, String>,
     }
     let rows = rows(results);
-    let mut text =
-        serde_json::to_string_pretty(&Rows { schema: results.schema, started: results.started, rows: &rows })?;
+    let rows = rows
+        .iter()
+        .zip(&results.kernels)
+        .map(|(row, kernel)| OfKernel { row, provenance: provenance::of_kernel(kernel).into_iter().collect() });
+    let whole = Rows {
+        schema: results.schema,
+        started: results.started,
+        provenance: provenance::of_run(results).into_iter().collect(),
+        rows: rows.collect(),
+    };
+    let mut text = serde_json::to_string_pretty(&whole)?;
     text.push('\n');
     Ok(text)
 }
@@ -276,6 +331,16 @@ controls: 1 of 1 came out wrong, as they must
 - riscv64: broken: 1 of 7 calls is wrong
 - arm32: no BTF: calling kernel function is not supported without CONFIG_DEBUG_INFO_BTF
 - controls: 1 of 1 came out wrong, as they must
+
+<details><summary>Provenance</summary>
+
+- kfunc 0.1.0 (8a354db), 2025-11-24T03:10:00Z, on 6.18.0 x86_64
+- x86_64 7.2.12+deb14-amd64: stock, kernel 111111111111, config 222222222222, BTF 333333333333, QEMU emulator version 10.1.0, tcg
+- loongarch64 7.2.12+deb14-loongarch64: stock, kernel 111111111111, config 222222222222, QEMU emulator version 10.1.0, tcg
+- riscv64 7.2.12+deb14-riscv64: stock, kernel 111111111111, config 222222222222, BTF 333333333333, QEMU emulator version 10.1.0, tcg
+- arm32 7.2.12+deb14-armmp: stock, kernel 111111111111, config 222222222222, QEMU emulator version 10.1.0, tcg
+
+</details>
 ";
         let got = markdown(&fixture::five());
         assert_eq!(got, expected, "\n{got}");

@@ -185,6 +185,7 @@ impl<'a> Session<'a> {
             key: image.key.clone(),
             kernel_sha256: image.kernel_sha256().ok(),
             config_sha256: image.config_sha256(),
+            kconfig: self.kconfig(&image),
             provenance: image.provenance.clone(),
         });
         self.image = Some(image);
@@ -206,7 +207,16 @@ impl<'a> Session<'a> {
 
     fn config(&self, symbol: &str) -> Option<bool> {
         let image = self.image.as_ref().filter(|image| image.has_config())?;
-        Some(image.config(symbol).is_some_and(|value| value == "y" || value == "m"))
+        Some(is_set(image, symbol))
+    }
+
+    /// What expectations may depend on.
+    fn kconfig(&self, image: &images::Image) -> BTreeMap<String, bool> {
+        if !image.has_config() {
+            return BTreeMap::new();
+        }
+        let symbols = ["CC_IS_CLANG", "CC_IS_GCC"].into_iter().chain(self.planned.expectations.symbols());
+        symbols.map(|symbol| (symbol.to_owned(), is_set(image, symbol))).collect()
     }
 
     fn tell(&self, event: Event) {
@@ -506,6 +516,10 @@ impl<'a> Session<'a> {
             results.cells.push(cell);
         }
     }
+}
+
+fn is_set(image: &images::Image, symbol: &str) -> bool {
+    image.config(symbol).is_some_and(|value| value == "y" || value == "m")
 }
 
 /// Why no case that calls kfuncs is run on this kernel, when this is how the kernel refuses them all.

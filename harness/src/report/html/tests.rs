@@ -43,6 +43,11 @@ fn the_fixture_has_everything() {
         "<li>riscv64: broken: 1 of 7 calls is wrong</li>",
         "<li>arm64: unknown: no image: the mirror did not answer</li>",
         "controls: 1 of 1 came out wrong, as they must",
+        "<dt>Harness</dt><dd>0.1.0 (8a354db)</dd>",
+        "<dt>Kernel, SHA-256</dt><dd><code>1111",
+        "<dt>Configuration, SHA-256</dt><dd><code>2222",
+        "<dt>BTF, SHA-256</dt><dd><code>3333",
+        "<code>qemu-system-riscv64 -m 512 -append &#39;console=ttyS0 quiet&#39;</code>",
     ] {
         assert!(page.contains(part), "{part}\n{page}");
     }
@@ -87,7 +92,7 @@ fn counts_are_those_of_the_table() {
 #[test]
 fn families_of_the_abi_suite_are_counted() {
     let mut results = fixture::clean();
-    results.command = vec!["run".into(), "--seed".into(), "7".into()];
+    results.abi = Some(crate::model::AbiSettings { seed: 7, cases: 300 });
     results.kernels[0].cells =
         ["args::u8_1", "args::u8_2", "dirty::u8_1"].map(|case| fixture::cell("abi", case)).to_vec();
     results.kernels[0].cells[1].standing = Standing::Wrong;
@@ -96,7 +101,7 @@ fn families_of_the_abi_suite_are_counted() {
         page.contains("<tr><th scope=\"row\">args <small>arguments, type by position</small></th><td class=\"bad\">")
     );
     assert!(page.contains("</span> 1/2 <small>1 wrong</small>"), "{page}");
-    assert!(page.contains("<dt>Seed</dt><dd>7</dd>"), "{page}");
+    assert!(page.contains("<dt>Seed</dt><dd>7, 300 random calls</dd>"), "{page}");
 }
 
 /// Puts hostile text wherever a guest or a stranger's file could.
@@ -107,6 +112,7 @@ fn hostile_text_stays_text() {
     let mut results = fixture::five();
     results.command = vec![evil()];
     results.harness = evil();
+    results.commit = Some(evil());
     results.host.kernel = evil();
     for kernel in &mut results.kernels {
         kernel.arch = evil();
@@ -115,10 +121,12 @@ fn hostile_text_stays_text() {
         kernel.error = Some(evil());
         if let Some(guest) = &mut kernel.guest {
             (guest.qemu, guest.accel, guest.command, guest.release) = (evil(), evil(), evil(), evil());
+            guest.btf_sha256 = Some(evil());
         }
         if let Some(image) = &mut kernel.image {
             (image.provider, image.release, image.key) = (evil(), evil(), evil());
             image.provenance = [(evil(), evil())].into();
+            (image.kernel_sha256, image.config_sha256) = (Some(evil()), Some(evil()));
         }
         for cell in &mut kernel.cells {
             cell.case.push_str(EVIL);
