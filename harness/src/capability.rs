@@ -1,7 +1,7 @@
 //! What a JIT can or cannot do, as far as it can be seen from outside: the rows of the capability table.
 //!
 //! Each is asked for by a probe of the same name ([`crate::probe`]), claimed in an arch file ([`crate::arch::Claims`]) and,
-//! where the kernel has a function that says so, compared with its source ([`crate::claims`]).
+//! where the kernel has a function that says so, compared with its source ([`crate::against`]).
 
 use crate::model::probe;
 

@@ -6,6 +6,7 @@
 //! (what it means) → [`model`] (what is saved) → [`compare`] and [`report`]. [`cli`] and [`trials`] are the two ways in.
 
 pub mod abi;
+pub mod against;
 pub mod arch;
 pub mod bpf;
 pub mod btf;

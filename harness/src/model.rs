@@ -276,7 +276,7 @@ pub enum Outcome {
         /// The log line that says why, or empty.
         line: String,
     },
-    /// The JIT declines kfunc calls: ENOTSUPP (524) with the verifier's line.
+    /// The JIT declines kfunc calls: ENOTSUPP (524) with the verifier's line. Of a probe: the JIT has not what it asks for.
     Unsupported {
         /// The line.
         line: String,

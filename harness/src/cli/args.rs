@@ -292,6 +292,15 @@ pub struct TableArgs {
     /// Also show every failing cell with its evidence (terminal form only)
     #[arg(long)]
     pub failures: bool,
+    /// Show what each JIT can do instead, and how that is known: every bpf_jit_supports_*() that can be seen from outside
+    #[arg(long, conflicts_with = "failures")]
+    pub capabilities: bool,
+    /// Hold what was measured against what this kernel source tree says of itself; exit code 1 when they disagree
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["failures", "capabilities"])]
+    pub against: Option<PathBuf>,
+    /// An arch file of your own, for --against; may be repeated
+    #[arg(long, value_name = "FILE", env = "KFUNC_ARCH_FILE", hide_env_values = true)]
+    pub arch_file: Vec<PathBuf>,
 }
 
 /// `kfunc coverage`.

@@ -45,7 +45,7 @@ fn of(words: Vec<OsString>) -> u8 {
     };
     let done = match cli.command {
         Command::Run(args) => run::run(args, typed),
-        Command::Table(args) => table::table(&args).map(|()| exit::OK),
+        Command::Table(args) => table::table(&args),
         Command::Coverage(args) => table::coverage(&args).map(|()| exit::OK),
         Command::Matrix(args) => matrix::matrix(args).map(|()| exit::OK),
         Command::Merge(args) => merge::merge(&args).map(|()| exit::OK),

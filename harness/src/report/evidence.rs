@@ -53,9 +53,20 @@ pub fn headline(cell: &Cell) -> String {
         }
         Standing::NotApplicable { reason } => format!("not applicable: {reason}"),
         Standing::KnownFailure { reason, link } => format!("known failure: {outcome} ({reason}, {link})"),
-        Standing::Right | Standing::Wrong => outcome,
+        Standing::Wrong => against_the_claim(cell).unwrap_or(outcome),
+        Standing::Right => outcome,
     };
     clean::line(&text)
+}
+
+/// What is wrong where a capability was found, or found absent, and the arch file says otherwise.
+fn against_the_claim(cell: &Cell) -> Option<String> {
+    let claim = cell.observation.facts.get("arch_file").filter(|_| cell.suite == "probe")?;
+    match &cell.outcome {
+        Outcome::Pass => Some(format!("it works, but the arch file claims it `{claim}`: that claim is stale")),
+        Outcome::Unsupported { line } => Some(format!("the arch file claims it `{claim}`, but there is none: {line}")),
+        _ => None,
+    }
 }
 
 /// The outcome in words, not cleaned.
@@ -187,6 +198,7 @@ pub fn errno_name(errno: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Observation;
     use crate::report::fixture;
 
     #[test]
@@ -252,5 +264,17 @@ WRONG riscv64::stock::strings::strchr (7.2.12+deb14-riscv64)
         let text = failures(&results, Paint::Plain);
         assert_eq!(text.matches("WRONG ").count(), 25);
         assert!(text.contains("and 15 more, in the saved results:"));
+    }
+
+    #[test]
+    fn a_claim_that_does_not_hold_is_said_in_both_directions() {
+        let facts = [("arch_file".to_owned(), "since 6.9".to_owned())].into();
+        let observation = Observation { facts, ..Observation::default() };
+        let mut cell = Cell { standing: Standing::Wrong, observation, ..fixture::cell("probe", "arena") };
+        assert_eq!(headline(&cell), "it works, but the arch file claims it `since 6.9`: that claim is stale");
+        cell.outcome = Outcome::Unsupported { line: "the line".into() };
+        assert_eq!(headline(&cell), "the arch file claims it `since 6.9`, but there is none: the line");
+        cell.outcome = Outcome::Rejected { errno: 22, line: "R0 !read_ok".into() };
+        assert!(headline(&cell).contains("R0 !read_ok"));
     }
 }

@@ -1,6 +1,7 @@
 //! One page of HTML that needs nothing else: the table, cases by suite and by kfunc, every cell that is not right with its
 //! evidence. No script, nothing loaded from anywhere. All text that is not ours goes through [`text`].
 
+mod can;
 mod cells;
 mod matrix;
 mod text;
@@ -46,6 +47,7 @@ pub fn html(results: &RunResults) -> String {
     out.push_str("</header>\n");
     let sections = [
         ("table", "Kernels", summary(results, &rows, &names)),
+        ("can", "Capabilities", can::capabilities(results, &names)),
         ("suites", "Suites", matrix::suites(results, &names)),
         ("wrong", "Wrong", cells::wrong(results, &names)),
         ("known", "Known failures", cells::known(results, &names)),

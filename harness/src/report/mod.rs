@@ -3,11 +3,14 @@
 //! Everything here turns data into text; nothing here decides what is right ([`crate::judge`]) or writes files
 //! ([`crate::results`]). Text that came from a guest passes [`clean`] on its way out, whoever cleaned it before.
 
+pub mod against;
 pub mod annotations;
+pub mod capabilities;
 pub mod clean;
 pub mod compare;
 pub mod coverage;
 pub mod evidence;
+pub mod grid;
 pub mod html;
 pub mod junit;
 pub mod kcidb;

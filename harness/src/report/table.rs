@@ -275,7 +275,7 @@ pub(super) fn wrapped(note: &str) -> String {
 }
 
 /// Text that means itself in Markdown.
-fn markdown_text(text: &str) -> String {
+pub(super) fn markdown_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '|' | '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']' | '~' | '#') {

@@ -55,6 +55,23 @@ fn the_fixture_has_everything() {
 }
 
 #[test]
+fn each_capability_opens_to_how_it_is_known() {
+    let page = html(&fixture::five());
+    assert!(page.contains("<a href=\"#can\">Capabilities</a>"), "{page}");
+    assert!(page.contains("<small>bpf_jit_supports_arena()</small>"), "{page}");
+    let table = crate::report::capabilities::table(&fixture::five());
+    let cells: Vec<_> = table.capabilities.iter().flat_map(|line| &line.cells).collect();
+    assert_eq!(page.matches("<details class=\"how\">").count(), cells.len());
+    for cell in cells {
+        let how = text::line(&cell.how());
+        assert!(page.contains(&format!("</summary><small>{how}</small></details>")), "{how}");
+    }
+    let mut without = fixture::five();
+    without.kernels.iter_mut().for_each(|kernel| kernel.cells.retain(|cell| cell.suite != "probe"));
+    assert!(!html(&without).contains("id=\"can\""));
+}
+
+#[test]
 fn a_clean_run_says_so() {
     let page = html(&fixture::clean());
     assert!(page.contains("No cell is wrong.") && page.contains("none wrong"), "{page}");
