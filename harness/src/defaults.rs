@@ -32,6 +32,15 @@ pub fn built_earlier(cache: &Path, arches: &[Arch]) -> Result<Vec<String>, image
     Ok(arches.iter().filter(has).map(|arch| arch.name.clone()).collect())
 }
 
+/// Keys of the images in the cache that modules of ours can be built against.
+///
+/// # Errors
+/// When the cache cannot be opened.
+pub fn plain_built(cache: &Path) -> Result<Vec<String>, images::Error> {
+    let options = StoreOptions { cache_dir: Some(cache.to_owned()), offline: true, ..StoreOptions::default() };
+    Ok(Store::open(options)?.plain_built())
+}
+
 /// A kernel for each of `arches`, and what to tell the user. `named`: the user named these arches. `built_earlier`: names of
 /// those whose built kernel is in the cache.
 pub fn choose<'a>(

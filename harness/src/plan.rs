@@ -57,6 +57,8 @@ pub struct Catalog {
     pub expectations: Arc<Expectations>,
     /// Names of the arches with a kernel that was built here earlier, so that it can be had at once.
     pub built: Vec<String>,
+    /// Keys of the images in the cache that the `abi` suite can be run on.
+    pub plain_built: Vec<String>,
 }
 
 /// Suites in running order, with what they are for.
@@ -208,7 +210,8 @@ impl Catalog {
                 .map(Case::guest_control),
         );
         let built = defaults::built_earlier(cache, &arches)?;
-        Ok(Self { arches, cases, expectations: Arc::new(expectations), built })
+        let plain_built = defaults::plain_built(cache)?;
+        Ok(Self { arches, cases, expectations: Arc::new(expectations), built, plain_built })
     }
 }
 
@@ -345,6 +348,7 @@ pub fn plan(selection: &Selection, catalog: &Catalog) -> Result<Plan, PlanError>
     let cases = chosen_cases(selection, catalog)?;
     let asks_for_abi = cases.iter().any(|case| case.suite == "abi");
     let asks_for_more = cases.iter().any(|case| case.suite != "abi");
+    let takes = |kernel: &KernelSpec| takes_abi(kernel, &catalog.plain_built);
     let mut kernels: Vec<KernelSpec> = Vec::new();
     for text in &selection.kernels {
         let spec: KernelSpec = text.parse()?;
@@ -377,18 +381,18 @@ pub fn plan(selection: &Selection, catalog: &Catalog) -> Result<Plan, PlanError>
         }
     } else if asks_for_abi && !selection.suites.is_empty() {
         let without: Vec<String> =
-            chosen.iter().filter(|(kernel, ..)| !takes_abi(kernel)).map(|(kernel, ..)| kernel.to_string()).collect();
-        if !without.is_empty() && chosen.iter().all(|(kernel, ..)| !takes_abi(kernel)) && !asks_for_more {
+            chosen.iter().filter(|(kernel, ..)| !takes(kernel)).map(|(kernel, ..)| kernel.to_string()).collect();
+        if !without.is_empty() && chosen.iter().all(|(kernel, ..)| !takes(kernel)) && !asks_for_more {
             return Err(PlanError::NoAbi { kernels: without.join(", ") });
         }
     }
     let planned = |(kernel, arch, share): (KernelSpec, &Arch, Share)| {
         let own: Vec<String> =
             abi::cells::cells(arch, selection.abi.random > 0).into_iter().map(|(name, _)| name).collect();
-        let takes_calls = takes_abi(&kernel) && !arch.claims.kfunc_call.is_never();
+        let takes_calls = takes(&kernel) && !arch.claims.kfunc_call.is_never();
         let mine = |case: &&Case| match (case.suite, share) {
             _ if matches!(case.kind, CaseKind::AbiControl) => takes_calls,
-            ("abi", _) => takes_abi(&kernel) && own.contains(&case.name),
+            ("abi", _) => takes(&kernel) && own.contains(&case.name),
             ("probe", Share::AbiOnly) => true,
             (_, share) => share == Share::All,
         };
@@ -412,8 +416,13 @@ fn chosen_names<'a>(chosen: &[(KernelSpec, &'a Arch, Share)]) -> Vec<(&'a str, K
 }
 
 /// Whether the conformance modules can be built against a kernel: one that was built here, with types and the JIT on.
-pub fn takes_abi(kernel: &KernelSpec) -> bool {
-    matches!(kernel, KernelSpec::Built { variant: images::Variant::Plain, .. })
+/// `plain_built`: the keys of such kernels in the cache.
+pub fn takes_abi(kernel: &KernelSpec, plain_built: &[String]) -> bool {
+    match kernel {
+        KernelSpec::Built { variant, .. } => *variant == images::Variant::Plain,
+        KernelSpec::Cached(key) => plain_built.contains(key),
+        KernelSpec::Stock { .. } | KernelSpec::Local(_) => false,
+    }
 }
 
 fn chosen_arches(selection: &Selection, catalog: &Catalog) -> Result<Vec<Arch>, PlanError> {
@@ -476,7 +485,7 @@ mod tests {
         let arches = arch::load(&[]).unwrap();
         let cases =
             Probe::ALL.into_iter().map(Case::probe).chain([Case::guest_control(GuestControl::Killed)]).collect();
-        Catalog { arches, cases, expectations: Arc::default(), built: Vec::new() }
+        Catalog { arches, cases, expectations: Arc::default(), built: Vec::new(), plain_built: Vec::new() }
     }
 
     fn error(selection: Selection) -> String {
@@ -560,6 +569,18 @@ mod tests {
         // Where the JIT declines there is one cell, not thousands.
         let arm32 = Selection { arches: vec!["arm32".into()], suites: vec!["abi".into()], ..Selection::default() };
         assert_eq!(plan(&arm32, &with_abi(&[])).unwrap().kernels[0].cases.len(), 1);
+    }
+
+    #[test]
+    fn an_image_of_the_cache_takes_the_abi_suite_if_it_was_built() {
+        let mut catalog = with_abi(&[]);
+        catalog.plain_built = vec!["7.2-riscv64-0123".into()];
+        let rows = |kernel: &str| {
+            let (arches, kernels) = (vec!["riscv64".into()], vec![kernel.into()]);
+            shown(&Selection { arches, kernels, ..Selection::default() }, &catalog)
+        };
+        assert_eq!(rows("image:7.2-riscv64-0123"), ["riscv64 image:7.2-riscv64-0123 abi true control 1"]);
+        assert_eq!(rows("image:7.2-riscv64-4567"), ["riscv64 image:7.2-riscv64-4567 abi false control 1"]);
     }
 
     #[test]

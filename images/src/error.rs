@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub enum Error {
     /// A `--kernel` value that is neither a stock kernel nor a path.
     #[error(
-        "kernel '{given}' is not understood: {reason}; write stock, stock:SUITE, stock:SUITE/VERSION, built, built:SUITE, tree:DIR or a path"
+        "kernel '{given}' is not understood: {reason}; write stock, stock:SUITE, stock:SUITE/VERSION, built, built:SUITE, tree:DIR, image:KEY or a path"
     )]
     BadSpec {
         /// As typed.
@@ -416,6 +416,16 @@ pub enum Error {
     UnknownImage {
         /// As asked for.
         key: String,
+    },
+    /// The image is for another arch.
+    #[error("the image '{key}' is for {found}, not for {arch}; name its arch with --arch")]
+    ImageOfArch {
+        /// As asked for.
+        key: String,
+        /// Its arch.
+        found: String,
+        /// The one it was asked for.
+        arch: String,
     },
 }
 

@@ -1,4 +1,5 @@
-//! Which kernel is wanted, as typed: `stock`, `stock:SUITE/VERSION`, `built`, `built:SUITE`, `tree:DIR` or a path. Pure parsing.
+//! Which kernel is wanted, as typed: `stock`, `stock:SUITE/VERSION`, `built`, `built:SUITE`, `tree:DIR`, `image:KEY` or a path.
+//! Pure parsing.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub enum KernelSpec {
         /// With what left out.
         variant: Variant,
     },
+    /// The very kernel that is in the cache under this key, wherever it came from.
+    Cached(String),
 }
 
 /// What a kernel is built from.
@@ -138,6 +141,12 @@ impl FromStr for KernelSpec {
                 path => Ok(Self::Built { source: Source::Path(PathBuf::from(path)), variant }),
             };
         }
+        if let Some(key) = given.strip_prefix("image:") {
+            return match is_word(key) {
+                true => Ok(Self::Cached(key.to_owned())),
+                false => Err(bad("the key is one that `kfunc images list` shows")),
+            };
+        }
         let Some(rest) = given.strip_prefix("stock:") else {
             return match given {
                 "" => Err(bad("it is empty")),
@@ -175,6 +184,7 @@ impl fmt::Display for KernelSpec {
             Self::Stock { suite, version: None } => write!(f, "stock:{suite}"),
             Self::Stock { suite, version: Some(version) } => write!(f, "stock:{suite}/{version}"),
             Self::Local(path) => write!(f, "{}", path.display()),
+            Self::Cached(key) => write!(f, "image:{key}"),
             Self::Built { source, variant } => {
                 match source {
                     Source::Suite(suite) => write!(f, "built:{suite}")?,
@@ -208,7 +218,8 @@ mod tests {
             assert_eq!(text.parse::<KernelSpec>().unwrap().to_string(), text);
         }
         assert_eq!("stock".parse::<KernelSpec>().unwrap().to_string(), "stock:testing");
-        for text in ["built:testing", "built:trixie@no-btf", "tree:/home/me/linux", "tree:../linux@interpreter"] {
+        let built = ["built:testing", "built:trixie@no-btf", "tree:/home/me/linux", "tree:../linux@interpreter"];
+        for text in built.into_iter().chain(["image:7.2.12+deb14-riscv64-57d693127a71"]) {
             assert_eq!(text.parse::<KernelSpec>().unwrap().to_string(), text);
         }
         assert_eq!("built@plain".parse::<KernelSpec>().unwrap().to_string(), "built:testing");
@@ -232,6 +243,9 @@ mod tests {
             "built@fast",
             "tree:",
             "tree:/l@fast",
+            "image:",
+            "image:../x",
+            "image:.hidden",
         ] {
             assert!(matches!(text.parse::<KernelSpec>(), Err(Error::BadSpec { .. })), "{text}");
         }

@@ -203,6 +203,7 @@ impl Store {
             }
             KernelSpec::Local(path) => local::resolve(&self.cache, path, target)?,
             KernelSpec::Built { .. } => self.built(spec, target, progress, false)?,
+            KernelSpec::Cached(key) => self.image(key, target)?,
         };
         let wanted = modules::boot_modules(|symbol| image.config(symbol).map(str::to_owned));
         if !wanted.is_empty() {
@@ -223,8 +224,34 @@ impl Store {
             KernelSpec::Built { source, variant } => {
                 self.job(source, *variant, target, progress).identity(|| self.archive())
             }
+            KernelSpec::Cached(key) => self.image(key, target).map(|image| image.key),
         };
         found.map_err(|error| self.cache.explain(error))
+    }
+
+    /// The image in the cache under a key. Neither its packages nor its source are looked for, so that it can be had when they
+    /// are gone.
+    fn image(&self, key: &str, target: &Target) -> Result<Image> {
+        let dir = self.image_dir(key)?;
+        let image = Manifest::of(&dir).ok_or_else(|| Error::UnknownImage { key: key.to_owned() })?.into_image(&dir);
+        if image.arch != target.name {
+            return Err(Error::ImageOfArch { key: image.key, found: image.arch, arch: target.name.to_owned() });
+        }
+        Ok(image)
+    }
+
+    /// Whether an image is in the cache under a key.
+    pub fn has_image(&self, key: &str) -> bool {
+        self.image_dir(key).is_ok_and(|dir| Manifest::of(&dir).is_some())
+    }
+
+    /// Keys of the images that modules of ours can be built against, and that lack nothing on purpose.
+    pub fn plain_built(&self) -> Vec<String> {
+        let is_plain = |manifest: &Manifest| {
+            let variant = manifest.provenance.get("variant").map(String::as_str);
+            manifest.provider == Provider::Built && variant == Some(Variant::Plain.as_str())
+        };
+        built::manifests(&self.cache).map(|(manifest, _)| manifest).filter(is_plain).map(|found| found.key).collect()
     }
 
     /// Builds a kernel from the newest source there is, unless it is in the cache. [`Store::resolve`] is content with one

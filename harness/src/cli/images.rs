@@ -193,7 +193,7 @@ fn build(args: BuildArgs, cache_dir: Option<PathBuf>) -> Result<(), Error> {
     })
     .map_err(failed)?;
     let shown = spec.to_string();
-    let takes_modules = crate::plan::takes_abi(&spec);
+    let takes_modules = crate::plan::takes_abi(&spec, &[]);
     let progress = Progress::to_stderr();
     let kernels = arches.iter().map(|a| Planned { arch: a.name.clone(), kernel: shown.clone(), cases: 0 }).collect();
     progress.event(&Event::PlanReady { kernels });

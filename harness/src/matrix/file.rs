@@ -224,7 +224,7 @@ suite = ["probe", "stock", "abi", "control"]
         }
         cases.extend(names.iter().map(|name| case("abi", name)));
         cases.extend([case("control", "x"), case("control", "y")]);
-        Catalog { arches, cases, expectations: std::sync::Arc::default(), built: Vec::new() }
+        Catalog { arches, cases, expectations: std::sync::Arc::default(), built: Vec::new(), plain_built: Vec::new() }
     }
 
     /// The matrix of a text.

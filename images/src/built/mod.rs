@@ -447,7 +447,7 @@ fn fact<'m>(manifest: &'m Manifest, name: &str) -> &'m str {
 }
 
 /// Whole images in the cache.
-fn manifests(cache: &Cache) -> impl Iterator<Item = (Manifest, PathBuf)> {
+pub(crate) fn manifests(cache: &Cache) -> impl Iterator<Item = (Manifest, PathBuf)> {
     let entries = fs::read_dir(cache.root().join("images")).into_iter().flatten().flatten();
     entries.filter_map(|entry| Some((Manifest::of(&entry.path())?, entry.path())))
 }
