@@ -223,6 +223,10 @@ pub struct Observation {
     pub facts: BTreeMap<String, String>,
     /// Console lines that appeared while the case ran.
     pub console: Vec<String>,
+    /// Instructions of the program as they were loaded, but for the fds of maps, which are numbered from 1; in the kernel's
+    /// byte order and in hex. Of a cell that failed, and empty when there are more than 4096.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub program: String,
     /// A kfunc that exists neither in vmlinux nor in a loaded module.
     pub absent_kfunc: Option<String>,
     /// How the guest ended during the case.

@@ -8,8 +8,9 @@ use super::kfuncs::Kfunc;
 use super::lab::Lab;
 use super::oracle::{Mismatch, compare};
 use super::schedule::Calls;
-use crate::arch::Arch;
+use crate::arch::{Arch, Endian};
 use crate::bpf::disasm::disassemble;
+use crate::bpf::insn::Insn;
 use crate::bpf::{LoadResult, ProgType};
 use crate::guest::files;
 use crate::model::Observation;
@@ -19,6 +20,8 @@ use crate::sys::{Sys, SysError};
 const ATTEMPTS: usize = 40;
 /// Most instructions of a listing.
 const LISTED: usize = 80;
+/// Most instructions of a program that is kept as it is.
+const KEPT: usize = 4096;
 
 /// Words for the coverage table: what a batch has in common.
 pub(super) fn reach(calls: &Calls, callees: &str) -> String {
@@ -55,12 +58,21 @@ pub fn sent(seen: &mut Observation, check: &Check, kfunc: &Kfunc) {
     seen.facts.insert("sent".into(), values.join(", "));
 }
 
-/// Writes a program into the observation, in the kernel's notation.
-pub fn listing(seen: &mut Observation, program: &Emitted, lab: &Lab) {
-    let text = disassemble(&program.insns, |id, slot| {
+/// Writes a program into the observation, in the kernel's notation and as it is.
+pub(super) fn listing(seen: &mut Observation, program: &Emitted, lab: &Lab, endian: Endian) {
+    file_program(seen, &program.insns, endian, |id, slot| {
         let kfunc = lab.kfuncs.iter().find(|kfunc| kfunc.id as i32 == id && kfunc.slot == slot)?;
         Some(kfunc.name.clone())
     });
+}
+
+/// Writes a program into the observation. `name` gives names of kfuncs by BTF id and `fd_array` slot.
+pub fn file_program(seen: &mut Observation, insns: &[Insn], endian: Endian, name: impl Fn(i32, i16) -> Option<String>) {
+    if insns.len() <= KEPT {
+        let bytes = Insn::encode_all(endian, insns);
+        seen.program = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+    let text = disassemble(insns, name);
     let lines: Vec<&str> = text.lines().collect();
     let more = lines.len().saturating_sub(LISTED);
     let mut text = lines.into_iter().take(LISTED).collect::<Vec<_>>().join("\n");
@@ -204,7 +216,7 @@ fn machine_code(
     } else {
         emit::emit(&calls.checks, &lab.kfuncs, calls.place, &env)
     };
-    listing(seen, &program, lab);
+    listing(seen, &program, lab, arch.endian);
     if let LoadResult::Loaded(fd) = lab.load(sys, &program, calls.prog_type)? {
         let code = super::machine::around_call(sys, arch, fd)?;
         files::close(sys, fd as u64)?;

@@ -25,7 +25,7 @@ const AFTER: usize = 8;
 ///
 /// # Errors
 /// When the guest is gone.
-pub(super) fn around_call(sys: &mut dyn Sys, arch: &Arch, program: i32) -> Result<Option<String>, SysError> {
+pub(crate) fn around_call(sys: &mut dyn Sys, arch: &Arch, program: i32) -> Result<Option<String>, SysError> {
     let Some((address, code)) = fetch(sys, program)? else { return Ok(None) };
     Ok(Some(match disassemble(arch, address, &code) {
         Ok(lines) => window(&lines).join("\n"),

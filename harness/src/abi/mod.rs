@@ -15,7 +15,7 @@ pub mod explain;
 pub mod generate;
 pub mod kfuncs;
 pub mod lab;
-mod machine;
+pub(crate) mod machine;
 pub mod oracle;
 pub mod progbtf;
 pub mod record;

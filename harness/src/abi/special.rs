@@ -130,7 +130,7 @@ impl Suite {
             None => self.pass(cell, checks, "program=syscall"),
             Some(Wrong(what, expected, got)) => {
                 let mut seen = Observation { load_errno: Some(0), ..Observation::default() };
-                explain::listing(&mut seen, program, lab);
+                explain::listing(&mut seen, program, lab, self.arch.endian);
                 self.fail(cell, Outcome::WrongValue { what, expected, got }, seen);
             }
         }
@@ -138,7 +138,7 @@ impl Suite {
 
     fn refused(&mut self, cell: &str, errno: i32, log: String, program: &Emitted, lab: &Lab) {
         let mut seen = Observation { load_errno: Some(errno), verifier_log: log, ..Observation::default() };
-        explain::listing(&mut seen, program, lab);
+        explain::listing(&mut seen, program, lab, self.arch.endian);
         self.fail(cell, judge::refusal(errno, &seen.verifier_log.clone()), seen);
     }
 

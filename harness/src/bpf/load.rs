@@ -13,7 +13,7 @@ use super::plan::{Plan, Planned, find_extern};
 use super::progbtf;
 use super::program::{F_SLEEPABLE, LoadResult, RawProgram, explain};
 use super::section::{AttachTarget, ProgSpec, ProgType};
-use crate::arch::Endian;
+use crate::arch::{Endian, WordSize};
 use crate::sys::{Batch, Sys, SysError};
 
 /// How to load.
@@ -70,7 +70,7 @@ pub fn load(
     kernel: &KernelTypes,
     options: &LoadOptions,
 ) -> Result<Loaded, LoadError> {
-    let plan = Plan::new(object, program, kernel, sys)?;
+    let plan = Plan::new(object, program, kernel, sys.target().word)?;
     let mut session =
         Session { object, kernel, options, plan, fds: Vec::new(), map_fds: vec![None; object.maps.len()] };
     match session.run(sys) {
@@ -81,6 +81,27 @@ pub fn load(
             Err(error)
         }
     }
+}
+
+/// The instructions of a program as [`load`] gives them to a kernel with these types, but for the fds of maps: a map's is its
+/// place in the names that come with them, from 1. Touches no kernel.
+///
+/// # Errors
+/// When the object makes no sense or the kernel lacks a kfunc.
+pub fn instructions(
+    object: &Object,
+    program: &str,
+    kernel: &KernelTypes,
+    word: WordSize,
+) -> Result<(Vec<Insn>, Vec<String>), LoadError> {
+    let plan = Plan::new(object, program, kernel, word)?;
+    let modules: Vec<(usize, i32)> = plan.modules.iter().zip(1..).map(|(&module, fd)| (module, fd)).collect();
+    let mut map_fds = vec![None; object.maps.len()];
+    plan.maps.iter().zip(1..).for_each(|(&map, fd)| map_fds[map] = Some(fd));
+    let names = plan.maps.iter().map(|&map| object.maps[map].name.clone()).collect();
+    let mut session = Session { object, kernel, options: &LoadOptions::default(), plan, fds: Vec::new(), map_fds };
+    let planned = session.plan.programs.swap_remove(0);
+    Ok((session.raw(&planned, 0, &modules).insns, names))
 }
 
 pub(super) fn close_all(sys: &mut dyn Sys, fds: &[i32]) -> Result<(), SysError> {

@@ -29,7 +29,7 @@ pub mod section;
 pub use annotations::{AnnotationError, Annotations, Expect, Observe, ObserveType, ObserveValue};
 pub use error::{LoadError, ObjectError};
 pub use kernel::{KernelSymbol, KernelTypes, ModuleBtf, ModuleBtfError, read_modules, read_vmlinux};
-pub use load::{LoadOptions, Loaded, load};
+pub use load::{LoadOptions, Loaded, instructions, load};
 pub use map::{MapDef, Slot};
 pub use object::{Object, ProgramInfo};
 pub use program::{LoadResult, RawProgram, load_program};

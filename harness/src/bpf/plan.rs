@@ -8,8 +8,8 @@ use super::link::Linked;
 use super::map::Slot;
 use super::object::{Object, Reference};
 use super::section::{AttachTarget, ProgSpec};
+use crate::arch::WordSize;
 use crate::btf::Kind;
-use crate::sys::Sys;
 
 /// What has to be loaded, found out before the kernel is touched.
 pub(super) struct Plan {
@@ -30,13 +30,13 @@ pub(super) struct Planned {
 }
 
 impl Plan {
-    pub fn new(object: &Object, main: &str, kernel: &KernelTypes, sys: &dyn Sys) -> Result<Self, LoadError> {
+    /// `word`: of the kernel, for which CO-RE relocations are.
+    pub fn new(object: &Object, main: &str, kernel: &KernelTypes, word: WordSize) -> Result<Self, LoadError> {
         let mut plan = Self { programs: Vec::new(), maps: Vec::new(), modules: Vec::new(), attach: Vec::new() };
         plan.attach = object.tags_of(main).iter().filter_map(|tag| attached(tag)).map(str::to_owned).collect();
         let mut wanted: Vec<String> = vec![main.to_owned()];
         wanted.extend(plan.attach.iter().cloned());
-        let target =
-            CoreTarget { kernel: kernel.vmlinux.as_deref(), endian: sys.target().endian, word: sys.target().word };
+        let target = CoreTarget { kernel: kernel.vmlinux.as_deref(), endian: object.endian, word };
         let mut next = 0;
         while let Some(name) = wanted.get(next).cloned() {
             next += 1;

@@ -189,7 +189,7 @@ impl Session<'_> {
 pub(super) struct Vmlinux {
     /// Which kernel that is.
     id: String,
-    btf: Arc<Btf>,
+    pub(super) btf: Arc<Btf>,
     /// Bytes.
     len: usize,
     /// Of the bytes, in hex.

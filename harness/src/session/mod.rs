@@ -311,7 +311,7 @@ impl<'a> Session<'a> {
             CaseKind::Program { source, object, program, annotations } => {
                 let release = self.running.as_ref().map_or(Release(0, 0), |running| running.release);
                 let word = self.planned.arch.word;
-                let (seen, outcome) = match self.not_here(annotations, &case.kfuncs, (object, program)) {
+                let (mut seen, outcome) = match self.not_here(annotations, &case.kfuncs, (object, program)) {
                     Err(seen) => {
                         let outcome = judge::judge(annotations, &seen, word);
                         (*seen, outcome)
@@ -331,6 +331,14 @@ impl<'a> Session<'a> {
                 }
                 let known = self.known(release, case);
                 let standing = judge::standing(annotations, &outcome, release, &|symbol| self.config(symbol), known);
+                let failed = matches!(standing, Standing::Wrong | Standing::KnownFailure { .. });
+                if failed
+                    && seen != Observation::default()
+                    && seen.infrastructure.is_none()
+                    && let Ok(object) = self.object(source, object)
+                {
+                    self.show_program(&object, program, &case.kfuncs, &mut seen);
+                }
                 (seen, outcome, standing)
             }
         }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::Session;
+use crate::abi::explain::file_program;
+use crate::abi::machine::around_call;
 use crate::arch::Endian;
-use crate::bpf::{self, Annotations, KernelTypes, LoadOptions, Object, RunOptions};
+use crate::bpf::{self, Annotations, KernelSymbol, KernelTypes, LoadOptions, Object, RunOptions};
 use crate::doctor::needs;
 use crate::guest::console::clean;
 use crate::guest::{Guest, files};
@@ -54,6 +56,47 @@ impl Session<'_> {
         self.read_log(&mut seen);
         shorten(&mut seen.verifier_log);
         seen
+    }
+
+    /// Evidence for a program that failed: what it calls, its instructions, and the machine code that the JIT makes of it
+    /// (the program is loaded once more, and not run). What cannot be had is left out.
+    pub(super) fn show_program(&mut self, object: &Object, program: &str, kfuncs: &[String], seen: &mut Observation) {
+        // Of a guest that was lost, the types are still known.
+        let lost = KernelTypes { vmlinux: self.vmlinux.as_ref().map(|known| known.btf.clone()), modules: Vec::new() };
+        let kernel = self.running.as_ref().map_or(&lost, |running| &running.kernel);
+        let prototypes: Vec<String> = kfuncs.iter().filter_map(|name| kernel.prototype(name)).collect();
+        if !prototypes.is_empty() {
+            seen.facts.insert("prototype".into(), prototypes.join("\n"));
+        }
+        if let Ok((insns, maps)) = bpf::instructions(object, program, kernel, self.planned.arch.word) {
+            let maps: Vec<String> = maps.iter().zip(1..).map(|(name, fd)| format!("fd:{fd} {name}")).collect();
+            if !maps.is_empty() {
+                seen.facts.insert("maps".into(), maps.join(", "));
+            }
+            file_program(seen, &insns, object.endian(), |id, slot| {
+                let is_it = |symbol: KernelSymbol| symbol.id as i32 == id && symbol.module.is_none() == (slot == 0);
+                kfuncs.iter().find(|name| kernel.func(name).is_some_and(is_it)).cloned()
+            });
+        }
+        let Some(running) = self.running.as_mut().filter(|_| seen.load_errno == Some(0)) else { return };
+        let arch = &self.planned.arch;
+        let mut machine_code = || -> Result<Option<String>, SysError> {
+            let options = LoadOptions { log_level: 0, ..LoadOptions::default() };
+            let loaded = match bpf::load(&mut running.guest, object, program, &running.kernel, &options) {
+                Ok(loaded) => loaded,
+                Err(bpf::LoadError::Sys(error)) => return Err(error),
+                Err(_) => return Ok(None),
+            };
+            let code = around_call(&mut running.guest, arch, loaded.fd)?;
+            loaded.close(&mut running.guest)?;
+            Ok(code)
+        };
+        match machine_code() {
+            Ok(Some(code)) => drop(seen.facts.insert("machine code".into(), code)),
+            Ok(None) => {}
+            // The case is judged; the next one gets another guest.
+            Err(_) => self.running = None,
+        }
     }
 
     /// Loads kernel modules that a case names and reads their BTF. A module that the kernel does not have is noted; the
