@@ -3,13 +3,14 @@
 //!
 //! Data flows one way, and the modules are in that order:
 //! [`plan`] (what to run) → [`run`] and [`session`] (drive it: [`qemu`], [`guest`], [`bpf`] over [`sys`]) → [`judge`]
-//! (what it means) → [`model`] (what is saved) → [`compare`] and [`report`]. [`cli`] and [`trials`] are the two ways in.
+//! (what it means) → [`model`] (what is saved) → [`compare`], [`report`] and [`bundle`]. [`cli`] and [`trials`] are the two ways in.
 
 pub mod abi;
 pub mod against;
 pub mod arch;
 pub mod bpf;
 pub mod btf;
+pub mod bundle;
 pub mod capability;
 pub mod cli;
 pub mod compare;

@@ -68,6 +68,21 @@ What belongs together:
 Anything else is refused with the names of the files, and nothing is written. With --partial a shard may be missing: its
 kernels are in the result as unknown, with the error `not run: shard 3 of 4 is missing`, and never as conformant.";
 
+const BUNDLE_EXAMPLES: &str = "\
+Examples:
+  kfunc bundle --out bundles                       every failing cell of the newest saved run
+  kfunc bundle run.json --known --out bundles      those that are recorded as failing as well
+  kfunc bundle --case char_second --out .          one cell, known or not";
+
+const REPRO_EXAMPLES: &str = "\
+Examples:
+  kfunc repro BUNDLE.tar.gz                        in the same kernel: from the cache, or from a Debian mirror
+  kfunc repro BUNDLE.tar.gz --tree ~/linux         in a kernel built from a source tree: is it repaired there?
+  kfunc repro BUNDLE.tar.gz --kernel ./bzImage     in a kernel of your own
+
+Exit status: 1 it still fails, 0 it is right now, 2 the file is no bundle, 4 it could not be tried (no such kernel here).
+Nothing of a bundle is run but the case of that name, which this kfunc has; its files are not unpacked.";
+
 /// Does `bpf_jit_supports_kfunc_call()` tell the truth? Boots kernels of many architectures, lets BPF programs call
 /// kfuncs there, and compares what came back.
 #[derive(Debug, Parser)]
@@ -103,6 +118,12 @@ pub enum Command {
     Report(ReportArgs),
     /// Print the JSON Schema of a file that this program writes
     Schema(SchemaArgs),
+    /// Write an archive for each failing cell of a saved run, with all that is needed to understand it and see it again
+    #[command(after_help = BUNDLE_EXAMPLES)]
+    Bundle(BundleArgs),
+    /// Run the cell of a bundle again, in the same kernel or in another, and say whether it still fails
+    #[command(after_help = REPRO_EXAMPLES)]
+    Repro(ReproArgs),
     /// Show what there is: arches, suites, cases or kernels
     List(ListArgs),
     /// Show or tidy the cache of kernels
@@ -121,8 +142,8 @@ pub struct SelectArgs {
     /// Arches, comma-separated or repeated [default: every one that runs here without building a kernel]
     #[arg(long, value_name = "ARCH", value_delimiter = ',', env = "KFUNC_ARCH", hide_env_values = true)]
     pub arch: Vec<String>,
-    /// Kernels: `stock`, `stock:SUITE`, `stock:SUITE/VERSION`, `built`, `built:SUITE` or a path; `@interpreter` and
-    /// `@no-btf` after a built one leave something out [default: stock; a built one where Debian's has no BTF and `kfunc
+    /// Kernels: `stock`, `stock:SUITE`, `stock:SUITE/VERSION`, `built`, `built:SUITE`, `image:KEY` (of `kfunc images
+    /// list`) or a path; `@interpreter` and `@no-btf` after a built one leave something out [default: stock; a built one where Debian's has no BTF and `kfunc
     /// images build` was run]
     #[arg(long, value_name = "SPEC", value_delimiter = ',', env = "KFUNC_KERNEL", hide_env_values = true)]
     pub kernel: Vec<String>,
@@ -217,6 +238,9 @@ pub struct RunArgs {
     /// Save the results here instead of the state directory; `-` is standard output
     #[arg(long, value_name = "FILE", conflicts_with = "list")]
     pub json: Option<PathBuf>,
+    /// Write a repro bundle for each failing cell into this folder (see `kfunc bundle`)
+    #[arg(long, value_name = "DIR", conflicts_with = "list")]
+    pub bundles: Option<PathBuf>,
     /// Print what would be run and stop
     #[arg(long)]
     pub list: bool,
@@ -278,6 +302,43 @@ pub struct MergeArgs {
     /// Let shards be missing, and say so in the result
     #[arg(long)]
     pub partial: bool,
+}
+
+/// `kfunc bundle`.
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    /// A results file; `-` is standard input [default: the newest saved run]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Folder for the archives, ARCH-RELEASE-SUITE-CASE.tar.gz each; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Only cells whose name (suite::case) contains this, those that are recorded as failing among them; may be repeated
+    #[arg(long, value_name = "FILTER")]
+    pub case: Vec<String>,
+    /// Cells that are recorded as failing, too
+    #[arg(long)]
+    pub known: bool,
+}
+
+/// `kfunc repro`.
+#[derive(Debug, Args)]
+pub struct ReproArgs {
+    /// What `kfunc bundle` or `kfunc run --bundles` wrote
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: PathBuf,
+    /// Run it in this kernel instead: what `kfunc run --kernel` takes
+    #[arg(long, value_name = "SPEC", conflicts_with = "tree")]
+    pub kernel: Option<String>,
+    /// Run it in a kernel built from this source tree
+    #[arg(long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// An arch file of your own; may be repeated
+    #[arg(long, value_name = "FILE", env = "KFUNC_ARCH_FILE", hide_env_values = true)]
+    pub arch_file: Vec<PathBuf>,
+    /// How and from where.
+    #[command(flatten)]
+    pub host: HostArgs,
 }
 
 /// `kfunc table`.

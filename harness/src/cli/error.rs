@@ -31,6 +31,17 @@ impl Error {
     }
 }
 
+impl From<crate::bundle::Error> for Error {
+    fn from(error: crate::bundle::Error) -> Self {
+        match error {
+            crate::bundle::Error::Io { .. } | crate::bundle::Error::Pack { .. } => {
+                Self::Infrastructure(error.to_string())
+            }
+            other => Self::Usage(other.to_string()),
+        }
+    }
+}
+
 impl From<crate::results::Error> for Error {
     fn from(error: crate::results::Error) -> Self {
         Self::Infrastructure(error.to_string())

@@ -19,6 +19,8 @@ pub struct Run {
     pub options: Options,
     /// Where the results go.
     pub save: Save,
+    /// Where bundles of failing cells go.
+    pub bundles: Option<PathBuf>,
     /// Print the plan only.
     pub list: bool,
     /// Run what this file says instead of the selection.
@@ -59,6 +61,7 @@ pub fn run(typed: RunArgs, command: Vec<String>) -> Run {
         arch_files,
         options: options(typed.host, command),
         save,
+        bundles: typed.bundles,
         list: typed.list,
         matrix: typed.matrix,
         shard: typed.shard,

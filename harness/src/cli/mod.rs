@@ -4,6 +4,7 @@
 //! has a file of its own. The top of the program: nothing but `main.rs` and the conformance tests may import it.
 
 pub mod args;
+mod bundle;
 mod compare;
 mod doctor;
 pub mod engine;
@@ -16,6 +17,7 @@ pub mod meant;
 mod merge;
 pub mod out;
 mod report;
+mod repro;
 mod run;
 mod schema;
 mod table;
@@ -52,6 +54,8 @@ fn of(words: Vec<OsString>) -> u8 {
         Command::Compare(args) => compare::compare(&args),
         Command::Report(args) => report::report(&args).map(|()| exit::OK),
         Command::Schema(args) => schema::schema(&args).map(|()| exit::OK),
+        Command::Bundle(args) => bundle::bundle(&args).map(|()| exit::OK),
+        Command::Repro(args) => repro::repro(args, typed),
         Command::List(args) => list::list(&args).map(|()| exit::OK),
         Command::Images(args) => images::images(args).map(|()| exit::OK),
         Command::Doctor(args) => doctor::doctor(&args),

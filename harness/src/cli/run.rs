@@ -3,7 +3,7 @@
 use super::args::RunArgs;
 use super::error::Error;
 use super::meant::{self, Save};
-use super::{engine, exit, matrix, out};
+use super::{bundle, engine, exit, matrix, out};
 use crate::interrupt;
 use crate::model::RunResults;
 use crate::report::progress::Progress;
@@ -34,6 +34,9 @@ pub fn run(typed: RunArgs, command: Vec<String>) -> Result<u8, Error> {
         }
         Save::Stdout => None,
     };
+    if let Some(dir) = &asked.bundles {
+        bundle::prepare(dir)?;
+    }
     // Without it a signal ends the process at once: no guest is left behind then either, but no cell is kept.
     let _ = interrupt::watch();
     let progress = Progress::to_stderr();
@@ -69,6 +72,10 @@ pub fn run(typed: RunArgs, command: Vec<String>) -> Result<u8, Error> {
         text.push_str(&format!("saved: {}\n", quote::word(&path.to_string_lossy())));
     } else if !human_on_stderr {
         text.push_str("no kernel was looked at; nothing is saved\n");
+    }
+    if let Some(dir) = &asked.bundles {
+        let written = bundle::write(&results, dir, |cell| cell.standing.fails())?;
+        text.push_str(&format!("bundles: {} in {}\n", written.len(), quote::word(&dir.to_string_lossy())));
     }
     if human_on_stderr {
         out::stderr(&text);

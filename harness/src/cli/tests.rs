@@ -230,3 +230,72 @@ fn annotations_are_reports_too() {
         assert!(std::fs::read_to_string(&out).unwrap().starts_with(begins), "{format}");
     }
 }
+
+/// The exit code of words that may have blanks in them.
+fn code_of(words: &[&str]) -> u8 {
+    of(["kfunc"].iter().chain(words).map(Into::into).collect())
+}
+
+#[test]
+fn bundles_are_written_for_what_failed_and_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let mut run = crate::report::fixture::five();
+    run.kernels[0].cells[4] = crate::model::Cell {
+        standing: crate::model::Standing::KnownFailure { reason: "r".into(), link: "l".into() },
+        ..crate::report::fixture::wrong()
+    };
+    std::fs::write(at("run.json"), crate::results::to_text(&run).unwrap()).unwrap();
+    let names = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(at(folder)).unwrap();
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let riscv64 = "riscv64-7.2.12+deb14-riscv64-stock-strings.strchr.tar.gz";
+    assert_eq!(code_of(&["bundle", &at("run.json"), "--out", &at("a/b")]), 0);
+    assert_eq!(names("a/b"), [riscv64]);
+    assert_eq!(code_of(&["bundle", &at("run.json"), "--out", &at("known"), "--known"]), 0);
+    assert_eq!(names("known"), [riscv64, "x86_64-7.2.12+deb14-amd64-stock-strings.strchr.tar.gz"]);
+    assert_eq!(code_of(&["bundle", &at("run.json"), "--out", &at("case"), "--case", "strings::strchr"]), 0);
+    assert_eq!(names("case").len(), 2);
+    assert_eq!(code_of(&["bundle", &at("run.json"), "--out", &at("none"), "--case", "no_such"]), 2);
+    // What cannot be written is an error, and nothing of it stays.
+    std::fs::create_dir_all(dir.path().join("taken").join(riscv64)).unwrap();
+    assert_eq!(code_of(&["bundle", &at("run.json"), "--out", &at("taken")]), 4);
+    assert_eq!(names("taken"), [riscv64]);
+    assert_eq!(code_of(&["bundle", &at("run.json"), "--out", &at("run.json")]), 4);
+}
+
+#[test]
+fn a_bundle_that_cannot_be_tried_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let mut run = crate::report::fixture::five();
+    let bundle = |run: &crate::model::RunResults, folder: &str| {
+        std::fs::write(at("run.json"), crate::results::to_text(run).unwrap()).unwrap();
+        assert_eq!(code_of(&["bundle", &at("run.json"), "--out", &at(folder)]), 0);
+        let entry = std::fs::read_dir(at(folder)).unwrap().next().unwrap().unwrap();
+        entry.path().to_str().unwrap().to_owned()
+    };
+    let cache = at("cache");
+    let repro = |bundle: &str| code_of(&["repro", bundle, "--offline", "--cache-dir", &cache]);
+    // The fixture's case is none of ours.
+    assert_eq!(repro(&bundle(&run, "unknown")), 2);
+    run.kernels[3].cells[4].case = "dirty_arguments::char_second".into();
+    for provider in ["built", "local", "stock"] {
+        if let Some(image) = &mut run.kernels[3].image {
+            image.provider = provider.into();
+            image.key = "7.2-riscv64-000000000000".into();
+            image.provenance.insert("suite".into(), "testing".into());
+            image.provenance.insert("version".into(), "7.2.12-1".into());
+        }
+        assert_eq!(repro(&bundle(&run, provider)), 4, "{provider}");
+    }
+    if let Some(image) = &mut run.kernels[3].image {
+        image.provenance.insert("suite".into(), "../x".into());
+    }
+    assert_eq!(repro(&bundle(&run, "hostile")), 2);
+    assert_eq!(repro(&at("run.json")), 2);
+    assert_eq!(repro(&at("absent")), 4);
+}

@@ -70,7 +70,7 @@ fn against_the_claim(cell: &Cell) -> Option<String> {
 }
 
 /// The outcome in words, not cleaned.
-pub(super) fn outcome(outcome: &Outcome) -> String {
+pub fn outcome(outcome: &Outcome) -> String {
     let with = |what: &str, line: &str| {
         if line.is_empty() { what.to_owned() } else { format!("{what}: {line}") }
     };
@@ -138,7 +138,7 @@ pub fn evidence(command: &[String], arch: &str, kernel: &str, cell: &Cell) -> Ve
 }
 
 /// How the guest ended, in words, not cleaned.
-pub(super) fn ended(end: &GuestEnd) -> String {
+pub fn ended(end: &GuestEnd) -> String {
     match end {
         GuestEnd::Panic { line } => format!("the guest panicked: {line}"),
         GuestEnd::Silent { after_ms } => format!("the guest was silent for {after_ms} ms"),
