@@ -10,7 +10,7 @@ use super::oracle::{Mismatch, compare};
 use super::schedule::Calls;
 use crate::arch::{Arch, Endian};
 use crate::bpf::disasm::disassemble;
-use crate::bpf::insn::Insn;
+use crate::bpf::insn::{Insn, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE};
 use crate::bpf::{LoadResult, ProgType};
 use crate::guest::files;
 use crate::model::Observation;
@@ -60,10 +60,23 @@ pub fn sent(seen: &mut Observation, check: &Check, kfunc: &Kfunc) {
 
 /// Writes a program into the observation, in the kernel's notation and as it is.
 pub(super) fn listing(seen: &mut Observation, program: &Emitted, lab: &Lab, endian: Endian) {
-    file_program(seen, &program.insns, endian, |id, slot| {
+    file_program(seen, &numbered(&program.insns), endian, |id, slot| {
         let kfunc = lab.kfuncs.iter().find(|kfunc| kfunc.id as i32 == id && kfunc.slot == slot)?;
         Some(kfunc.name.clone())
     });
+}
+
+/// A program whose maps have numbers from 1 instead of fds, which differ from guest to guest.
+fn numbered(insns: &[Insn]) -> Vec<Insn> {
+    let (mut insns, mut fds) = (insns.to_vec(), Vec::new());
+    for insn in insns.iter_mut().filter(|i| i.is_ld_imm64() && matches!(i.src, PSEUDO_MAP_FD | PSEUDO_MAP_VALUE)) {
+        let at = fds.iter().position(|fd| *fd == insn.imm).unwrap_or_else(|| {
+            fds.push(insn.imm);
+            fds.len() - 1
+        });
+        insn.imm = i32::try_from(at + 1).unwrap_or(i32::MAX);
+    }
+    insns
 }
 
 /// Writes a program into the observation. `name` gives names of kfuncs by BTF id and `fd_array` slot.
@@ -225,4 +238,19 @@ fn machine_code(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::insn::{LD_IMM64, Reg};
+
+    #[test]
+    fn fds_of_maps_are_numbered_and_nothing_else() {
+        let map = |src, fd| Insn { code: LD_IMM64, dst: 1, src, off: 0, imm: fd };
+        let number = Insn::ld_imm64(Reg::R1, 9);
+        let insns = [map(2, 9), number[1], map(1, 12), number[1], map(2, 9), number[1], number[0], number[1]];
+        let imms: Vec<i32> = numbered(&insns).iter().step_by(2).map(|insn| insn.imm).collect();
+        assert_eq!(imms, [1, 2, 1, 9]);
+    }
 }

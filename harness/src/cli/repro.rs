@@ -1,6 +1,8 @@
 //! `kfunc repro`: the cell of a bundle, run again.
 
-use images::{KernelSpec, Store, StoreOptions};
+use std::collections::BTreeMap;
+
+use images::{KernelSpec, Store, StoreOptions, StoredImage};
 
 use super::args::ReproArgs;
 use super::bundle::typed;
@@ -111,9 +113,14 @@ fn same_kernel(bundle: &Bundle, arch: &Arch, options: &Options, progress: &Progr
         ..StoreOptions::default()
     })
     .map_err(|error| Error::Infrastructure(error.to_string()))?;
-    let key = &image.key;
-    if store.has_image(key) {
-        return Ok(format!("image:{key}"));
+    if store.has_image(&image.key) {
+        return Ok(format!("image:{}", image.key));
+    }
+    // Another version of the cache gives the same kernel another key.
+    let all = store.list().map_err(|error| Error::Infrastructure(error.to_string()))?;
+    let twin = |other: &&StoredImage| other.arch == file.arch && is_same_kernel(&image.provenance, &other.provenance);
+    if let Some(twin) = all.iter().find(twin) {
+        return Ok(format!("image:{}", twin.key));
     }
     let instead = |why: &str| {
         Error::Infrastructure(format!(
@@ -140,10 +147,22 @@ fn same_kernel(bundle: &Bundle, arch: &Arch, options: &Options, progress: &Progr
     let found = store
         .resolve(&spec, &arch.target(), &tell)
         .map_err(|error| instead(&format!("cannot be had from the mirror: {}", needs::explain(&error))))?;
-    if found.key != *key {
+    if found.key != image.key && !is_same_kernel(&image.provenance, &found.provenance) {
         return Err(instead(&format!("is not what the mirror has under its version ({})", found.key)));
     }
-    Ok(format!("image:{key}"))
+    Ok(format!("image:{}", found.key))
+}
+
+/// Whether two kernels come from the same packages, or from the same source with the same configuration and tools.
+fn is_same_kernel(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> bool {
+    let decides =
+        |name: &&String| name.starts_with("sha256:") || ["source", "config", "tools"].contains(&name.as_str());
+    let of = |facts: &BTreeMap<String, String>| -> Vec<(String, String)> {
+        let names = facts.keys().filter(decides);
+        names.map(|name| (name.clone(), facts[name].clone())).collect()
+    };
+    let (one, other) = (of(one), of(other));
+    !one.is_empty() && one == other
 }
 
 /// What became of it, for people.
@@ -186,4 +205,25 @@ fn differs(bundle: &Bundle, kernel: &KernelResults, cell: &Cell) -> Option<Strin
     changed.then(|| {
         format!("the program is not that of the bundle, byte for byte: kfunc {} wrote it", clean::line(&file.harness))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_kernel_is_known_by_what_it_was_made_of() {
+        let bundle = facts(&[("sha256:linux-binary", "aa"), ("suite", "testing"), ("index_date", "today")]);
+        assert!(is_same_kernel(&bundle, &facts(&[("sha256:linux-binary", "aa"), ("suite", "sid")])));
+        assert!(!is_same_kernel(&bundle, &facts(&[("sha256:linux-binary", "bb"), ("suite", "testing")])));
+        assert!(!is_same_kernel(&bundle, &facts(&[("sha256:linux-binary", "aa"), ("sha256:linux-base", "cc")])));
+        let built = facts(&[("source", "git 1"), ("config", "sha256:c"), ("tools", "clang 19")]);
+        assert!(is_same_kernel(&built, &built));
+        assert!(!is_same_kernel(&built, &facts(&[("source", "git 1"), ("config", "sha256:c"), ("tools", "gcc")])));
+        assert!(!is_same_kernel(&facts(&[("file", "Image")]), &facts(&[("file", "Image")])), "nothing says what it is");
+    }
 }
