@@ -4,11 +4,20 @@
 //! passes although an entry says it fails is an unexpected pass, and an entry that matches no case of a complete run is
 //! stale; both fail the run. Matching is pure.
 
+mod names;
+mod range;
+
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::arch::Release;
 use crate::model::Outcome;
 use crate::plan::SUITES;
+use crate::report::near::did_you_mean;
+
+pub use names::{braces, glob};
+pub use range::Range;
 
 /// All entries.
 #[derive(Debug, Clone, Default)]
@@ -69,19 +78,22 @@ struct Entry {
 /// One text, or a list: `"hang"` or `["hang", "guest_lost"]`.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a text or a list of texts")]
-enum OneOrMore {
+pub(crate) enum OneOrMore {
     One(String),
     More(Vec<String>),
 }
 
 impl OneOrMore {
-    fn into_vec(self) -> Vec<String> {
+    pub(crate) fn into_vec(self) -> Vec<String> {
         match self {
             Self::One(text) => vec![text],
             Self::More(texts) => texts,
         }
     }
 }
+
+/// The control that fails for each entry of which a run shows that it is stale.
+pub const STALE: &str = "expectations::stale";
 
 /// Names of outcomes, as in results and in `outcome = "…"`.
 pub const KINDS: [&str; 12] = [
@@ -132,7 +144,8 @@ pub struct Subject<'a> {
 }
 
 impl Known {
-    fn is_about(&self, on: &Subject<'_>) -> bool {
+    /// Whether it is about this kernel.
+    pub fn is_about(&self, on: &Subject<'_>) -> bool {
         (self.arch == "*" || self.arch == on.arch)
             && self.kernels.holds(on.release)
             && self.config.as_ref().is_none_or(|symbol| (on.config)(symbol) == Some(true))
@@ -181,9 +194,13 @@ impl Expectations {
                     return Err(fail(format!("`outcome` names `{name}` twice")));
                 }
             }
-            for (key, value) in [("reason", &entry.reason), ("link", &entry.link)] {
+            let remedies = [
+                ("reason", &entry.reason, "say in one sentence what is wrong"),
+                ("link", &entry.link, "say where that is written: a kernel commit, a mail, an issue"),
+            ];
+            for (key, value, remedy) in remedies {
                 if value.trim().is_empty() {
-                    return Err(fail(format!("`{key}` is empty")));
+                    return Err(fail(format!("`{key}` is empty: {remedy}")));
                 }
             }
             let kernels = entry.kernels.parse().map_err(fail)?;
@@ -209,6 +226,31 @@ impl Expectations {
             }
         }
         Ok(Self { entries })
+    }
+
+    /// Refuses an entry that names no case there is: `cases` gives the full names of an arch's cases, or of all for `*`.
+    ///
+    /// # Errors
+    /// [`ExpectationError`] with the line, and names that are near.
+    pub fn check_cases(&self, file: &str, cases: &dyn Fn(&str) -> Vec<String>) -> Result<(), ExpectationError> {
+        let mut by_arch: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for known in &self.entries {
+            let names = by_arch.entry(&known.arch).or_insert_with(|| cases(&known.arch));
+            if !names.iter().any(|name| glob(&known.case, name)) {
+                let near = did_you_mean(&known.case, names.iter().map(String::as_str));
+                let what = format!(
+                    "line {}: no case of {} is called `{}`{near}; `kfunc list cases` shows them all",
+                    known.line, known.arch, known.case
+                );
+                return Err(ExpectationError { file: file.into(), what });
+            }
+        }
+        Ok(())
+    }
+
+    /// All entries, one for each name that a `case` stands for.
+    pub fn entries(&self) -> &[Known] {
+        &self.entries
     }
 
     /// The entry for a case on a kernel.
@@ -242,101 +284,6 @@ impl Expectations {
     }
 }
 
-/// Most names that one pattern may stand for.
-const NAMES_MAX: usize = 1000;
-
-/// All names that a text with braces stands for: `a_{b,c}` is `a_b` and `a_c`, `a_{1..3}` is `a_1` to `a_3`.
-fn braces(text: &str) -> Result<Vec<String>, String> {
-    let unpaired = || format!("`{text}`: braces do not pair");
-    let Some((before, rest)) = text.split_once('{') else {
-        return if text.contains('}') { Err(unpaired()) } else { Ok(vec![text.to_owned()]) };
-    };
-    let (inside, after) = rest.split_once('}').ok_or_else(unpaired)?;
-    if before.contains('}') || inside.contains('{') {
-        return Err(unpaired());
-    }
-    let range = inside.split_once("..").map(|(from, to)| (from.parse::<u32>(), to.parse::<u32>()));
-    let words: Vec<String> = match range {
-        Some((Ok(from), Ok(to))) if from <= to && to - from < 100 => (from..=to).map(|n| n.to_string()).collect(),
-        Some(_) => return Err(format!("`{text}`: `{{{inside}}}` is no range")),
-        None => inside.split(',').map(|word| word.trim().to_owned()).collect(),
-    };
-    let tails = braces(after)?;
-    if words.len() * tails.len() > NAMES_MAX {
-        return Err(format!("`{text}` stands for more than {NAMES_MAX} names"));
-    }
-    Ok(words.iter().flat_map(|word| tails.iter().map(move |tail| format!("{before}{word}{tail}"))).collect())
-}
-
-/// `*` stands for any text.
-pub fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-/// A range of releases: comparisons joined by commas (`>=6.4, <6.9`), or `*`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range(Vec<(Comparison, Release)>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
-    Less,
-    AtMost,
-    AtLeast,
-    More,
-    Equal,
-}
-
-impl Range {
-    /// Whether a release is in it.
-    pub fn holds(&self, release: Release) -> bool {
-        self.0.iter().all(|(comparison, bound)| match comparison {
-            Comparison::Less => release < *bound,
-            Comparison::AtMost => release <= *bound,
-            Comparison::AtLeast => release >= *bound,
-            Comparison::More => release > *bound,
-            Comparison::Equal => release == *bound,
-        })
-    }
-}
-
-impl std::str::FromStr for Range {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.trim() == "*" {
-            return Ok(Self(Vec::new()));
-        }
-        let comparisons = [
-            (">=", Comparison::AtLeast),
-            ("<=", Comparison::AtMost),
-            ("<", Comparison::Less),
-            (">", Comparison::More),
-            ("=", Comparison::Equal),
-        ];
-        let mut bounds = Vec::new();
-        for part in text.split(',').map(str::trim) {
-            let found = comparisons.iter().find_map(|(sign, c)| part.strip_prefix(sign).map(|rest| (*c, rest.trim())));
-            let Some((comparison, release)) = found else {
-                return Err(format!(
-                    "`kernels`: expected comparisons such as \">=6.4, <6.9\" or \"*\", found `{part}`"
-                ));
-            };
-            bounds.push((comparison, release.parse().map_err(|e| format!("`kernels`: {e}"))?));
-        }
-        Ok(Self(bounds))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,15 +313,6 @@ link = "commit 443574b03387"
             |symbol: &str| with(symbol).unwrap().find(&on("riscv64", Release(6, 8)), "stock::dirty::a").is_some();
         assert!(counts("CC_IS_CLANG") && !counts("CC_IS_GCC") && !counts("UNKNOWN"));
         assert!(with("CC IS").unwrap_err().what.contains("`CC IS` is no Kconfig symbol"));
-    }
-
-    #[test]
-    fn braces_stand_for_each_of_their_words() {
-        assert_eq!(braces("a_{b,c}_{8..10}").unwrap(), ["a_b_8", "a_b_9", "a_b_10", "a_c_8", "a_c_9", "a_c_10"]);
-        assert_eq!(braces("a").unwrap(), ["a"]);
-        for bad in ["a{b", "a}b", "{a{b}}", "{9..1}", "{a..b}", "{1..90}{1..90}"] {
-            assert!(braces(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]
@@ -430,7 +368,24 @@ link = "commit 443574b03387"
         assert!(cases("[]").contains("`case` is empty") && cases("[\"a\", \" \"]").contains("`case` is empty"));
         assert!(what(&ENTRY.replace("<6.9", "6.9")).contains("found `6.9`"));
         assert!(what(&ENTRY.replace("reason", "raeson")).contains("unknown field `raeson`"));
-        assert!(what(&ENTRY.replace("narrow arguments are not extended", "")).contains("`reason` is empty"));
+        assert!(
+            what(&ENTRY.replace("narrow arguments are not extended", "")).contains("line 2: `reason` is empty: say")
+        );
+        assert!(what(&ENTRY.replace("commit 443574b03387", "")).contains("line 2: `link` is empty: say where"));
+        assert!(what(&ENTRY.replace(">=6.4, <6.9", ">=6.9, <6.4")).contains("line 2: `kernels`: no release is in"));
+    }
+
+    #[test]
+    fn a_case_that_nothing_is_called_is_refused_with_its_line() {
+        let cases = |_: &str| vec!["stock::dirty::s8".to_owned(), "abi::dirty::u8_1".to_owned()];
+        assert_eq!(parse(ENTRY).unwrap().check_cases("e.toml", &cases), Ok(()));
+        let misspelt = parse(&ENTRY.replace("\"stock::dirty::*\"", "\"abi::dirty::u8_{1,7}\"")).unwrap();
+        let error = misspelt.check_cases("e.toml", &cases).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "e.toml: line 2: no case of riscv64 is called `abi::dirty::u8_7`; did you mean `abi::dirty::u8_1`?; \
+             `kfunc list cases` shows them all"
+        );
     }
 
     #[test]
@@ -449,11 +404,5 @@ link = "commit 443574b03387"
         assert_eq!(stale("riscv64", &["stock", "abi"], true, &["stock::dirty::s8"]), ["abi::a", "*::b"]);
         // Another shard has its kernel: nothing is said of it here.
         assert_eq!(stale("arm64", &["stock", "abi"], true, &[]), [""; 0]);
-    }
-
-    #[test]
-    fn globs() {
-        assert!(glob("a::*", "a::b") && glob("*", "x") && glob("a*c*e", "abcde") && glob("ab", "ab"));
-        assert!(!glob("a::*", "b::a::") && !glob("ab", "abc") && !glob("a*c*e", "abcd") && !glob("a*a", "a"));
     }
 }

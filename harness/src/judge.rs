@@ -201,6 +201,20 @@ pub fn standing_of(outcome: &Outcome, known: Option<&Known>) -> Standing {
     }
 }
 
+/// Takes a case that was left out without a word for what it is: a fault of ours, which fails the run.
+pub fn explained(outcome: Outcome, standing: Standing) -> (Outcome, Standing) {
+    let is_empty = |text: &str| text.trim().is_empty();
+    let left_out = matches!(&standing, Standing::NotApplicable { reason } if is_empty(reason))
+        || matches!(&outcome, Outcome::NotRun { reason } if is_empty(reason));
+    // Whoever was not run has no standing but this one.
+    let passed_over = matches!(outcome, Outcome::NotRun { .. }) && !matches!(standing, Standing::NotApplicable { .. });
+    if left_out || passed_over {
+        let error = "the case was left out, and nothing says why".to_owned();
+        return (Outcome::Infrastructure { error }, Standing::Wrong);
+    }
+    (outcome, standing)
+}
+
 /// Why a case is not about kernels of this release: its kfuncs came later, or had another prototype.
 pub fn out_of_range(expected: &Annotations, release: Release) -> Option<String> {
     let first = expected.since.map(|(version, patch_level)| Release(version, patch_level));

@@ -231,3 +231,21 @@ fn without_probes_the_cases_tell_whether_calls_are_accepted() {
     refused.kfuncs = vec!["bpf_strchr".into()];
     assert_eq!(verdict(&[refused]), (Verdict::Unsupported, LINE_UNSUPPORTED.into()));
 }
+
+#[test]
+fn a_skip_without_a_reason_fails_the_run() {
+    let not_run = |reason: &str| Outcome::NotRun { reason: reason.into() };
+    let not_applicable = |reason: &str| Standing::NotApplicable { reason: reason.into() };
+    let fails = |outcome: Outcome, standing: Standing| {
+        let (outcome, standing) = explained(outcome, standing);
+        matches!(outcome, Outcome::Infrastructure { .. }) && standing == Standing::Wrong
+    };
+    assert!(fails(not_run(""), not_applicable("")));
+    assert!(fails(not_run(" "), not_applicable("is for x86_64")));
+    assert!(fails(Outcome::Rejected { errno: 22, line: "x".into() }, not_applicable(" ")));
+    assert!(fails(not_run("is for x86_64"), Standing::Right), "what was not run is not right");
+    assert!(fails(not_run("is for x86_64"), Standing::KnownFailure { reason: "x".into(), link: "y".into() }));
+    assert!(!fails(not_run("is for x86_64"), not_applicable("is for x86_64")));
+    assert!(!fails(Outcome::NoBtf { line: String::new() }, not_applicable("no BTF: the line")));
+    assert!(!fails(Outcome::Pass, Standing::Right));
+}

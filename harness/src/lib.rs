@@ -17,6 +17,7 @@ pub mod compare;
 pub mod defaults;
 pub mod doctor;
 pub mod event;
+pub mod expect;
 pub mod expectations;
 pub mod guest;
 pub mod interrupt;

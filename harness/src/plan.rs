@@ -209,10 +209,19 @@ impl Catalog {
             [GuestControl::Splat, GuestControl::Panic, GuestControl::Frozen, GuestControl::Killed]
                 .map(Case::guest_control),
         );
+        expectations.check_cases(testcases::EXPECTATIONS_PATH, &|arch| names_of(&arches, &cases, arch))?;
         let built = defaults::built_earlier(cache, &arches)?;
         let plain_built = defaults::plain_built(cache)?;
         Ok(Self { arches, cases, expectations: Arc::new(expectations), built, plain_built })
     }
+}
+
+/// Full names of the cases that an arch has, or that any has for `*`.
+fn names_of(arches: &[Arch], cases: &[Case], arch: &str) -> Vec<String> {
+    let others = cases.iter().filter(|case| case.suite != "abi").map(Case::full_name);
+    let abi =
+        arches.iter().filter(|one| arch == "*" || one.name == arch).flat_map(|arch| abi::cells::cells(arch, true));
+    others.chain(abi.map(|(name, _)| format!("abi::{name}"))).collect()
 }
 
 /// The `abi` suite's cases of all arches; each takes those that are its own.

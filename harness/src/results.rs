@@ -8,7 +8,11 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::error::Category;
 use sha2::{Digest, Sha256};
 
 use crate::model::{RunResults, SCHEMA};
@@ -58,12 +62,14 @@ pub fn state_dir() -> Result<PathBuf, Error> {
 /// # Errors
 /// When serialisation fails, which these types give no reason to.
 pub fn to_text(results: &RunResults) -> Result<String, Error> {
-    let digest = digest(results).map_err(Error::Serialise)?;
-    let mut value = serde_json::to_value(results).map_err(Error::Serialise)?;
-    if let Value::Object(fields) = &mut value {
-        fields.insert("digest".into(), Value::String(digest));
+    #[derive(Serialize)]
+    struct File<'a> {
+        #[serde(flatten)]
+        results: &'a RunResults,
+        digest: String,
     }
-    let mut text = serde_json::to_string_pretty(&value).map_err(Error::Serialise)?;
+    let digest = digest(results).map_err(Error::Serialise)?;
+    let mut text = serde_json::to_string_pretty(&File { results, digest }).map_err(Error::Serialise)?;
     text.push('\n');
     Ok(text)
 }
@@ -74,28 +80,89 @@ pub fn to_text(results: &RunResults) -> Result<String, Error> {
 /// When it is no such text, of another schema, or changed since it was written.
 pub fn from_text(text: &str, path: &Path) -> Result<RunResults, Error> {
     let malformed = |what: String| Error::Malformed { path: path.into(), what };
-    let mut value: Value = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
-    let Value::Object(fields) = &mut value else {
-        return Err(malformed("not a JSON object".into()));
-    };
-    match fields.get("schema") {
+    // What decides whether the rest can be read at all, before the rest.
+    #[derive(Deserialize)]
+    struct Head {
+        schema: Option<Value>,
+        digest: Option<Value>,
+    }
+    let head: Head = serde_json::from_str(text).map_err(|error| match error.classify() {
+        Category::Data => malformed("not a JSON object".into()),
+        _ => malformed(error.to_string()),
+    })?;
+    match head.schema {
         Some(found) if found.as_u64() == Some(u64::from(SCHEMA)) => {}
         Some(found) => return Err(Error::Schema { path: path.into(), found: found.to_string() }),
         None => return Err(malformed("it has no field `schema`".into())),
     }
-    let Some(Value::String(written)) = fields.remove("digest") else {
+    let Some(Value::String(written)) = head.digest else {
         return Err(malformed("it has no field `digest`".into()));
     };
-    let results: RunResults = serde_json::from_value(value).map_err(|error| malformed(error.to_string()))?;
+    let Undigested(results) = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
     if digest(&results).map_err(Error::Serialise)? != written {
         return Err(Error::Edited { path: path.into() });
     }
     Ok(results)
 }
 
+/// The results in a file, whose `digest` is none of their fields. Read straight into their types: a tree of values in
+/// between would be several times as large as they are.
+struct Undigested(RunResults);
+
+impl<'de> Deserialize<'de> for Undigested {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Undigested;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Undigested, A::Error> {
+                RunResults::deserialize(MapAccessDeserializer::new(WithoutDigest(map))).map(Undigested)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// A map without its key `digest`.
+struct WithoutDigest<A>(A);
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutDigest<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        let Some(key) = self.0.next_key::<String>()? else { return Ok(None) };
+        if key == "digest" {
+            self.0.next_value::<IgnoredAny>()?;
+            return self.next_key_seed(seed);
+        }
+        seed.deserialize(key.into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.0.next_value_seed(seed)
+    }
+}
+
 fn digest(results: &RunResults) -> Result<String, serde_json::Error> {
-    let bytes = serde_json::to_vec(results)?;
-    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    /// A hash as a place to write to.
+    struct Hashed(Sha256);
+    impl Write for Hashed {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hashed = std::io::BufWriter::with_capacity(64 << 10, Hashed(Sha256::new()));
+    serde_json::to_writer(&mut hashed, results)?;
+    let Hashed(hash) = hashed.into_inner().map_err(|error| serde_json::Error::io(error.into_error()))?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A name for a run that sorts by time and that no other run has: its start, and the beginning of its digest.
@@ -307,6 +374,16 @@ mod tests {
         assert!(message(from_text(&unsigned, Path::new("e.json"))).contains("no field `digest`"));
         let added = text.replacen("\"harness\"", "\"extra\": 1, \"harness\"", 1);
         assert!(message(from_text(&added, Path::new("e.json"))).contains("unknown field"));
+    }
+
+    #[test]
+    fn what_comes_twice_or_is_no_object_is_refused() {
+        let text = to_text(&fixture::five()).expect("text");
+        let twice = text.replacen("\"harness\"", "\"started\": 1, \"harness\"", 1);
+        assert!(message(from_text(&twice, Path::new("x"))).contains("duplicate field `started`"));
+        for bad in ["[]", "7", "\"x\"", "null", ""] {
+            assert!(message(from_text(bad, Path::new("x"))).starts_with("x is no results file: "), "{bad}");
+        }
     }
 
     #[test]

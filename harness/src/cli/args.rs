@@ -83,6 +83,15 @@ Examples:
 Exit status: 1 it still fails, 0 it is right now, 2 the file is no bundle, 4 it could not be tried (no such kernel here).
 Nothing of a bundle is run but the case of that name, which this kfunc has; its files are not unpacked.";
 
+const EXPECT_EXAMPLES: &str = "\
+Examples:
+  kfunc expect                                     what the newest saved run asks for, as a diff; exit code 1 if anything
+  kfunc expect run.json | patch -p1                the same as `kfunc expect run.json --apply`
+  kfunc expect run.json --apply                    edits the file, and prints what it changed
+
+New entries have no reason and no link: the harness refuses the file until a person has filled them in. Comments and
+formatting stay as they are. What is proposed is on standard output, what it is about on standard error.";
+
 /// Does `bpf_jit_supports_kfunc_call()` tell the truth? Boots kernels of many architectures, lets BPF programs call
 /// kfuncs there, and compares what came back.
 #[derive(Debug, Parser)]
@@ -116,6 +125,9 @@ pub enum Command {
     /// Write a saved run in a form for others: a page of HTML, JUnit for CI systems, KTAP for the kernel's tools, KCIDB
     /// for KernelCI
     Report(ReportArgs),
+    /// Propose what a saved run asks of testcases/expectations.toml: entries that it lacks, that end, that are stale
+    #[command(after_help = EXPECT_EXAMPLES, after_long_help = format!("{EXPECT_EXAMPLES}\n\n{}", exit::explain()))]
+    Expect(ExpectArgs),
     /// Print the JSON Schema of a file that this program writes
     Schema(SchemaArgs),
     /// Write an archive for each failing cell of a saved run, with all that is needed to understand it and see it again
@@ -433,6 +445,20 @@ pub enum ReportFormat {
     Gitlab,
     /// JSON for KernelCI's database, KCIDB schema 5.3
     Kcidb,
+}
+
+/// `kfunc expect`.
+#[derive(Debug, Args)]
+pub struct ExpectArgs {
+    /// A results file; `-` is standard input [default: the newest saved run]
+    #[arg(value_name = "RESULTS")]
+    pub results: Option<PathBuf>,
+    /// The expectations [default: testcases/expectations.toml of the checkout around the current folder]
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// Edit the file instead of only proposing to
+    #[arg(long)]
+    pub apply: bool,
 }
 
 /// `kfunc schema`.

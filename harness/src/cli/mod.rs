@@ -10,6 +10,7 @@ mod doctor;
 pub mod engine;
 pub mod error;
 pub mod exit;
+mod expect;
 mod images;
 mod list;
 mod matrix;
@@ -53,6 +54,7 @@ fn of(words: Vec<OsString>) -> u8 {
         Command::Merge(args) => merge::merge(&args).map(|()| exit::OK),
         Command::Compare(args) => compare::compare(&args),
         Command::Report(args) => report::report(&args).map(|()| exit::OK),
+        Command::Expect(args) => expect::expect(&args),
         Command::Schema(args) => schema::schema(&args).map(|()| exit::OK),
         Command::Bundle(args) => bundle::bundle(&args).map(|()| exit::OK),
         Command::Repro(args) => repro::repro(args, typed),

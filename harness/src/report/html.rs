@@ -59,7 +59,8 @@ pub fn html(results: &RunResults) -> String {
         let _ = writeln!(out, "<li><a href=\"#{id}\">{title}</a></li>");
     }
     out.push_str("</ul></nav>\n<main>\n");
-    for (id, title, body) in sections.iter().filter(|(.., body)| !body.is_empty()) {
+    // By value: a section that is in the page is not kept beside it.
+    for (id, title, body) in sections.into_iter().filter(|(.., body)| !body.is_empty()) {
         let _ = write!(out, "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n{body}</section>\n");
     }
     out.push_str("</main>\n</body>\n</html>\n");

@@ -32,11 +32,11 @@ pub fn is_origin(text: &str) -> bool {
 type Facts = BTreeMap<String, String>;
 
 #[derive(Serialize)]
-struct Report {
+struct Report<'a> {
     version: Version,
     checkouts: Vec<Checkout>,
     builds: Vec<Build>,
-    tests: Vec<Test>,
+    tests: Vec<Test<'a>>,
     issues: Vec<Issue>,
     incidents: Vec<Incident>,
 }
@@ -78,11 +78,11 @@ enum Status {
 }
 
 #[derive(Serialize)]
-struct Test {
+struct Test<'a> {
     build_id: String,
     id: String,
     origin: String,
-    environment: Environment,
+    environment: &'a Environment,
     path: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     comment: String,
@@ -95,7 +95,7 @@ struct Test {
     misc: Facts,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Serialize)]
 struct Environment {
     comment: String,
     misc: Facts,
@@ -137,6 +137,9 @@ const ISSUE: u32 = 1;
 /// When serialisation fails, which these types give no reason to.
 pub fn kcidb(results: &RunResults, origin: &str) -> Result<String, serde_json::Error> {
     let run = results::id(results)?;
+    let suites = suites(results);
+    let environments: Vec<Environment> =
+        suites.iter().map(|suite| environment(results, &results.kernels[suite.kernel], suite)).collect();
     let mut report = Report {
         version: Version { major: VERSION.0, minor: VERSION.1 },
         checkouts: Vec::new(),
@@ -145,14 +148,12 @@ pub fn kcidb(results: &RunResults, origin: &str) -> Result<String, serde_json::E
         issues: Vec::new(),
         incidents: Vec::new(),
     };
-    for (index, suite) in suites(results).iter().enumerate() {
-        let kernel = &results.kernels[suite.kernel];
-        let build_id = build(&mut report, kernel, origin, &run);
-        let environment = environment(results, kernel, suite);
+    for (index, (suite, environment)) in suites.iter().zip(&environments).enumerate() {
+        let build_id = build(&mut report, &results.kernels[suite.kernel], origin, &run);
         for (number, case) in suite.cases.iter().enumerate() {
             let id = format!("{origin}:{run}-{index}-{number}");
             tie(&mut report, origin, suite, case, &id);
-            report.tests.push(test(results, suite, case, (&id, &build_id, origin), &environment));
+            report.tests.push(test(results, suite, case, (&id, &build_id, origin), environment));
         }
     }
     let mut text = serde_json::to_string_pretty(&report)?;
@@ -161,7 +162,7 @@ pub fn kcidb(results: &RunResults, origin: &str) -> Result<String, serde_json::E
 }
 
 /// Adds the kernel's build and checkout, unless they are there; gives the build's id.
-fn build(report: &mut Report, kernel: &KernelResults, origin: &str, run: &str) -> String {
+fn build(report: &mut Report<'_>, kernel: &KernelResults, origin: &str, run: &str) -> String {
     let name = match &kernel.image {
         Some(image) => plain(&format!("{}-{}", kernel.arch, image.key)),
         // Nothing was booted: what was asked for, in this run.
@@ -206,13 +207,13 @@ fn environment(results: &RunResults, kernel: &KernelResults, suite: &Suite) -> E
     Environment { comment, misc }
 }
 
-fn test(
+fn test<'a>(
     results: &RunResults,
     suite: &Suite,
     case: &Case,
     (id, build_id, origin): (&str, &str, &str),
-    environment: &Environment,
-) -> Test {
+    environment: &'a Environment,
+) -> Test<'a> {
     let is_control = case.name.split("::").next() == Some(CONTROL);
     let mut misc: Facts = BTreeMap::new();
     let mut say = |name: &str, value: &str| drop(misc.insert(name.to_owned(), plain(value)));
@@ -243,7 +244,7 @@ fn test(
         build_id: build_id.into(),
         id: id.into(),
         origin: origin.into(),
-        environment: environment.clone(),
+        environment,
         path: path(&case.name),
         comment,
         log_excerpt: excerpt(&plain(&case.evidence.join("\n"))),
@@ -256,7 +257,7 @@ fn test(
 }
 
 /// Ties a test to what is recorded of it.
-fn tie(report: &mut Report, origin: &str, suite: &Suite, case: &Case, test_id: &str) {
+fn tie(report: &mut Report<'_>, origin: &str, suite: &Suite, case: &Case, test_id: &str) {
     let (reason, link, present) = match &case.end {
         End::KnownFailure { reason, link, .. } => (reason, Some(link), true),
         End::UnexpectedPass { reason, .. } => (reason, None, false),

@@ -102,9 +102,9 @@ impl Suite {
 
 /// The suites of a run, in its order.
 pub fn suites(results: &RunResults) -> Vec<Suite> {
-    let (of_run, mut out) = (provenance::of_run(results), Vec::new());
+    let (of_run, mut out, mut spent) = (provenance::of_run(results), Vec::new(), 0);
     for (place, kernel) in results.kernels.iter().enumerate() {
-        let (controls, cells): (Vec<Case>, Vec<Case>) = cases(results, kernel);
+        let (controls, cells): (Vec<Case>, Vec<Case>) = cases(results, kernel, &mut spent);
         let row = super::row::row(kernel);
         let mut name = format!("{} {}", row.arch, row.asked);
         if row.kernel != row.asked {
@@ -131,8 +131,12 @@ pub fn suites(results: &RunResults) -> Vec<Suite> {
     out
 }
 
-/// Controls, and everything else.
-fn cases(results: &RunResults, kernel: &KernelResults) -> (Vec<Case>, Vec<Case>) {
+/// Bytes of evidence in all; cases after that have their headline and the command only. More is read by nobody, and no viewer
+/// opens it.
+const EVIDENCE: usize = 16 << 20;
+
+/// Controls, and everything else. `spent` counts the bytes of evidence.
+fn cases(results: &RunResults, kernel: &KernelResults, spent: &mut usize) -> (Vec<Case>, Vec<Case>) {
     let (mut controls, mut others) = (Vec::new(), Vec::new());
     let whole = |end, line: &str| Case {
         name: GUEST.into(),
@@ -169,8 +173,14 @@ fn cases(results: &RunResults, kernel: &KernelResults) -> (Vec<Case>, Vec<Case>)
         };
         let evidence = match end {
             End::Right | End::NotApplicable { .. } => Vec::new(),
+            _ if *spent > EVIDENCE => vec![
+                evidence::headline(cell),
+                "more of it is in the saved results".to_owned(),
+                format!("again: {}", evidence::again(&results.command, &kernel.arch, &kernel.kernel, cell)),
+            ],
             _ => evidence::evidence(&results.command, &kernel.arch, &kernel.kernel, cell),
         };
+        *spent += evidence.iter().map(String::len).sum::<usize>();
         let case = Case {
             name: clean::line(&cell.name()),
             end,
@@ -335,6 +345,23 @@ pub(crate) mod tests {
         let control = results.kernels[0].cells.last_mut().expect("the control");
         control.outcome = Outcome::Infrastructure { error: "QEMU ended: killed by SIGKILL".into() };
         assert_eq!(suites(&results)[1].counts(), Counts { right: 1, ..Counts::default() });
+    }
+
+    #[test]
+    fn evidence_without_end_is_left_out_and_said_to_be() {
+        let mut results = fixture::five();
+        let mut long = fixture::wrong();
+        long.observation.facts.insert("machine code".into(), "0: 48 89 e5 mov\n".repeat(40_000));
+        results.kernels[3].cells = vec![long; 40];
+        let suites = suites(&results);
+        let cases = &suites.iter().find(|suite| suite.arch == "riscv64").expect("it is there").cases;
+        assert_eq!(cases.len(), 40);
+        assert!(
+            cases.iter().all(|case| case.evidence.last().is_some_and(|line| line.starts_with("again: cargo kfunc")))
+        );
+        let short = cases.iter().filter(|case| case.evidence.len() == 3).count();
+        assert!((1..39).contains(&short), "{short}");
+        assert_eq!(cases[39].evidence[1], "more of it is in the saved results");
     }
 
     #[test]

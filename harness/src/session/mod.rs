@@ -273,6 +273,7 @@ impl<'a> Session<'a> {
                 // What this case came to says nothing of the kernel.
                 return Err(INTERRUPTED.into());
             }
+            let (outcome, standing) = judge::explained(outcome, standing);
             let cell = Cell {
                 suite: case.suite.into(),
                 case: case.name.clone(),
@@ -513,7 +514,7 @@ impl<'a> Session<'a> {
         for error in stale {
             let cell = Cell {
                 suite: "control".into(),
-                case: "expectations::stale".into(),
+                case: crate::expectations::STALE.into(),
                 location: None,
                 kfuncs: Vec::new(),
                 outcome: Outcome::Infrastructure { error: error.clone() },

@@ -1,5 +1,6 @@
 //! Every cell that fails or is known to, each a `details` that opens to its evidence.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::text::{escape_into, line};
@@ -10,6 +11,11 @@ use crate::report::evidence::{again, ended, errno_name, headline, outcome};
 
 /// Bytes of one section with evidence; the cells after that are named with their headline only.
 pub const EVIDENCE: usize = 2 << 20;
+/// Bytes of one section with names; the cells after that are counted by their topic. A browser shows pages of ten megabytes
+/// at once, and nobody reads more.
+pub const NAMED: usize = 4 << 20;
+/// Topics that are counted by name where cells are left out, for each kernel.
+const TOPICS: usize = 30;
 /// Lines of one block, and characters of one line.
 const LINES: usize = 400;
 const WIDTH: usize = 400;
@@ -26,7 +32,12 @@ pub fn wrong(results: &RunResults, names: &[Name]) -> String {
             continue;
         }
         heading(&mut out, name, failing.len(), "wrong");
+        let mut left_out = LeftOut::default();
         for cell in failing {
+            if out.len() > NAMED {
+                left_out.add(cell);
+                continue;
+            }
             let label = match (&cell.standing, &cell.outcome) {
                 (Standing::UnexpectedPass { .. }, _) => "passed",
                 (_, Outcome::Infrastructure { .. }) => "failed",
@@ -34,6 +45,7 @@ pub fn wrong(results: &RunResults, names: &[Name]) -> String {
             };
             one(&mut out, results, kernel, cell, &format!("<b class=\"bad\">✗ {label}</b> "), &headline(cell));
         }
+        left_out.say(&mut out, "wrong");
     }
     if out.is_empty() { "<p>No cell is wrong.</p>\n".into() } else { out }
 }
@@ -67,13 +79,47 @@ pub fn known(results: &RunResults, names: &[Name]) -> String {
             if !at.is_empty() {
                 let _ = writeln!(out, "<p>Recorded with {}</p>", link(at));
             }
+            let mut left_out = LeftOut::default();
             for cell in cells {
-                one(&mut out, results, kernel, cell, "", &outcome(&cell.outcome));
+                if out.len() > NAMED {
+                    left_out.add(cell);
+                } else {
+                    one(&mut out, results, kernel, cell, "", &outcome(&cell.outcome));
+                }
             }
+            left_out.say(&mut out, "known");
             out.push_str("</details>\n");
         }
     }
     out
+}
+
+/// Cells that are not named, counted by suite and topic.
+#[derive(Default)]
+struct LeftOut<'a>(BTreeMap<(&'a str, &'a str), usize>);
+
+impl<'a> LeftOut<'a> {
+    fn add(&mut self, cell: &'a Cell) {
+        let topic = cell.case.split("::").next().unwrap_or_default();
+        *self.0.entry((&cell.suite, topic)).or_default() += 1;
+    }
+
+    fn say(&self, out: &mut String, word: &str) {
+        let all: usize = self.0.values().sum();
+        if all == 0 {
+            return;
+        }
+        let mut by: Vec<String> =
+            self.0.iter().take(TOPICS).map(|((suite, topic), count)| format!("{count} {suite}::{topic}")).collect();
+        if self.0.len() > TOPICS {
+            by.push(format!("and {} topics more", self.0.len() - TOPICS));
+        }
+        let _ = writeln!(
+            out,
+            "<p class=\"cell\"><b>{all} more {word}</b>, left out of this page and in the saved results: {}</p>",
+            line(&by.join(", "))
+        );
+    }
 }
 
 fn heading(out: &mut String, name: &Name, count: usize, word: &str) {
