@@ -23,11 +23,7 @@ pub const TERMINATED: u8 = 143;
 /// Code, name, meaning, in the order of the help.
 pub const TABLE: [(u8, &str, &str); 8] = [
     (OK, "right", "every cell that was run is right (or nothing was to be run)"),
-    (
-        WRONG,
-        "wrong",
-        "some cell is wrong, or passed although it is recorded as failing; compare: worse than before; expect: an edit is proposed",
-    ),
+    (WRONG, "wrong", "some cell is wrong, or passed though recorded as failing; compare: worse; expect: an edit"),
     (USAGE, "usage", "the command line makes no sense: unknown arch, suite, case or option; malformed file"),
     (MISSING, "missing", "something needed is missing here: a tool, a keyring, disk space; see `kfunc doctor`"),
     (
