@@ -270,8 +270,8 @@ fn before(range: &str, since: Release) -> Option<String> {
         "*" => format!("<{since}"),
         range => format!("{range}, <{since}"),
     };
-    let parsed: Range = ended.parse().ok()?;
-    parsed.is_possible().then(|| simplest(&ended))
+    // What holds no release is no range.
+    ended.parse::<Range>().ok().map(|_| simplest(&ended))
 }
 
 /// Of several upper bounds the lowest is enough.

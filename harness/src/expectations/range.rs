@@ -30,7 +30,7 @@ impl Range {
 
 impl Range {
     /// Whether some release is in it. Releases are numbers, and between two of them there may be others.
-    pub fn is_possible(&self) -> bool {
+    fn is_possible(&self) -> bool {
         let holds = |release: Release| self.holds(release);
         let near = |Release(version, level): Release| {
             let below = if level == 0 {
