@@ -116,7 +116,7 @@ fn key(source: &testcases::Source, target: &str, clang: &images::Clang) -> Strin
         add(name);
         add(text);
     });
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    images::hex(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ fn digest(results: &RunResults) -> Result<String, serde_json::Error> {
     let mut hashed = std::io::BufWriter::with_capacity(64 << 10, Hashed(Sha256::new()));
     serde_json::to_writer(&mut hashed, results)?;
     let Hashed(hash) = hashed.into_inner().map_err(|error| serde_json::Error::io(error.into_error()))?;
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(images::hex(&hash.finalize()))
 }
 
 /// A name for a run that sorts by time and that no other run has: its start, and the beginning of its digest.

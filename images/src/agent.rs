@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Activity, Progress, Task};
-use crate::http::hex;
+use crate::hex::hex;
 
 /// Names and texts of the agent's sources.
 const SOURCES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/agent.rs"));

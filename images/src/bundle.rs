@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
-use crate::http::hex;
+use crate::hex::hex;
 use crate::image::{MANIFEST, Manifest, SCHEMA};
 
 const LIST: &str = "kfunc-image.json";

@@ -14,7 +14,7 @@ use crate::built::tools;
 use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Activity, Progress, Task};
-use crate::http::hex;
+use crate::hex::hex;
 use crate::image::{Image, Module};
 use crate::store::Target;
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::deb::Unpacked;
-use crate::http::hex;
+use crate::hex::hex;
 use crate::index::Package;
 use crate::modules;
 

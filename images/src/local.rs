@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
 use crate::format::Layer;
-use crate::http::hex;
+use crate::hex::hex;
 use crate::image::{Image, ModulesFrom, Provider};
 use crate::store::Target;
 use crate::unwrap::{inspect, unwrap_kernel};

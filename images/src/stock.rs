@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::deb::Unpacked;
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Activity, Progress, Task};
-use crate::http::hex;
+use crate::hex::hex;
 use crate::image::{Image, MANIFEST, Manifest, ModulesFrom, Provider, SCHEMA};
 use crate::index::{self, Kernel, Layout, Package};
 use crate::store::Target;

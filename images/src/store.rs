@@ -22,7 +22,7 @@ use crate::deb::Unpacked;
 use crate::error::{Error, IoContext, Result};
 use crate::event::Progress;
 use crate::format::Machine;
-use crate::http::hex;
+use crate::hex::hex;
 use crate::image::{Image, Manifest, Module, ModuleSet, ModulesFrom, Provider};
 use crate::modules::{self, Extracted, Known};
 use crate::spec::{KernelSpec, Source, Variant};

@@ -83,7 +83,7 @@ fn numbered(insns: &[Insn]) -> Vec<Insn> {
 pub fn file_program(seen: &mut Observation, insns: &[Insn], endian: Endian, name: impl Fn(i32, i16) -> Option<String>) {
     if insns.len() <= KEPT {
         let bytes = Insn::encode_all(endian, insns);
-        seen.program = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        seen.program = images::hex(&bytes);
     }
     let text = disassemble(insns, name);
     let lines: Vec<&str> = text.lines().collect();

@@ -234,8 +234,7 @@ impl Suite {
 
     /// Figures of the whole suite for people: calls, programs, digest of the programs, seed.
     pub fn summary(&self) -> String {
-        let digest: String =
-            sha2::Digest::finalize(self.digest.clone()).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let digest = images::hex(&sha2::Digest::finalize(self.digest.clone())[..6]);
         format!(
             "abi: {} calls in {} programs, seed {}, programs' digest {digest}",
             self.calls, self.programs, self.settings.seed

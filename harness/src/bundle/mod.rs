@@ -96,5 +96,5 @@ pub fn is_red(cell: &Cell) -> bool {
 /// SHA-256 in hex.
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    images::hex(&sha2::Sha256::digest(bytes))
 }

@@ -94,7 +94,7 @@ fn key(args: KeyArgs, cache_dir: Option<PathBuf>) -> Result<(), Error> {
         return out::stdout(&text);
     }
     let hash = Sha256::digest(text.as_bytes());
-    let word: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let word = images::hex(&hash[..8]);
     out::stdout(&format!("{word}\n"))
 }
 

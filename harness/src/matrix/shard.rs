@@ -88,7 +88,7 @@ pub fn digest(plan: &Plan) -> String {
         add(&planned.cases.len().to_string());
         planned.cases.iter().for_each(|case| add(&case.full_name()));
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    images::hex(&hash.finalize())
 }
 
 /// One shard of a plan. With `named`, it has these units; else those that [`balance::cut`] gives it when nothing is known

@@ -110,7 +110,7 @@ pub fn gitlab(results: &RunResults) -> Result<String, serde_json::Error> {
         let kernels: Vec<&str> = one.on.iter().map(|(kernel, _)| kernel.as_str()).collect();
         // The same from night to night, so that GitLab tells new from old.
         let print = Sha256::digest(format!("{}\n{check}\n{}", one.case, kernels.join("\n")));
-        let print: String = print.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let print = images::hex(&print[..16]);
         json!({
             "description": format!("{}: {}", one.case, one.text()),
             "check_name": check,

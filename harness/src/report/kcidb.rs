@@ -263,7 +263,7 @@ fn tie(report: &mut Report<'_>, origin: &str, suite: &Suite, case: &Case, test_i
         End::UnexpectedPass { reason, .. } => (reason, None, false),
         _ => return,
     };
-    let hash: String = Sha256::digest(reason).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash = images::hex(&Sha256::digest(reason)[..8]);
     let id = format!("{origin}:{}-{hash}", plain(&suite.arch));
     let link = link.map(|link| plain(link));
     match report.issues.iter_mut().find(|issue| issue.id == id) {

@@ -160,7 +160,7 @@ impl Session<'_> {
         let notes = files::read(sys, "/sys/kernel/notes").map_err(|e| e.to_string())?.unwrap_or_default();
         // The image's key as well: what a guest says of itself must not decide what another's BTF is.
         let key = self.image()?.key.as_bytes();
-        let id = hex(Sha256::digest([key, &notes].concat()).get(..16).unwrap_or_default());
+        let id = images::hex(&Sha256::digest([key, &notes].concat())[..16]);
         if let Some(known) = self.vmlinux.as_ref().filter(|known| known.id == id) {
             return Ok((Some(known.btf.clone()), known.len));
         }
@@ -180,7 +180,7 @@ impl Session<'_> {
             }
         };
         let (btf, len) = (Arc::new(btf), bytes.len());
-        self.vmlinux = Some(Vmlinux { id, btf: btf.clone(), len, sha256: hex(&Sha256::digest(&bytes)) });
+        self.vmlinux = Some(Vmlinux { id, btf: btf.clone(), len, sha256: images::hex(&Sha256::digest(&bytes)) });
         Ok((Some(btf), len))
     }
 }
@@ -194,10 +194,6 @@ pub(super) struct Vmlinux {
     len: usize,
     /// Of the bytes, in hex.
     sha256: String,
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Files bytes in the cache, whole or not at all. Not being able to is no error: they are read from the guest again.

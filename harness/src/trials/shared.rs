@@ -84,7 +84,7 @@ pub fn key(arch: &str, kernel: &str, rest: &[String]) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let short: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let short = images::hex(&hash.finalize()[..6]);
     format!("{}-{short}", plain(arch))
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
-use crate::http::hex;
+use crate::hex::hex;
 use crate::modules::Known;
 use crate::store::{BuildNames, KNOWN, Target, directory_modules};
 use crate::unwrap::{create, unwrap_kernel};

@@ -26,7 +26,7 @@ use crate::archive::Archive;
 use crate::cache::Cache;
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Event, Progress};
-use crate::http::hex;
+use crate::hex::hex;
 use crate::image::{Image, MANIFEST, Manifest, Provider, SCHEMA};
 use crate::index::Package;
 use crate::spec::{Source, Variant};

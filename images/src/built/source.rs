@@ -16,7 +16,7 @@ use crate::deb::decompress;
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Activity, Progress, Task};
 use crate::format::{HEAD, compression};
-use crate::http::hex;
+use crate::hex::hex;
 use crate::index::{self, Package};
 use crate::stock;
 use crate::store::Target;
